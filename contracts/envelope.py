@@ -1,0 +1,170 @@
+"""The envelope of every event: CloudEvents 1.0 in Kafka's binary mode.
+
+Attributes travel as `ce_*` headers, the data as a JSON value, the aggregate's id as the key. Producers forbid
+unknown fields; consumers ignore them, so an optional field can be added without breaking a reader.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Generic, Self, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+SPEC_VERSION = "1.0"
+CONTENT_TYPE = "application/json"
+
+Header = tuple[str, bytes]
+
+
+class MalformedEvent(ValueError):
+    """The record is not one of our events: a header is missing, or the value does not fit its type."""
+
+
+class UnknownEventType(LookupError):
+    """The record is a well-formed CloudEvent of a type that this version of the contracts does not know."""
+
+
+class Part(BaseModel):
+    """A nested object of an event's data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EventData(Part):
+    """The data of one event type. Subclasses name their type: `class OrderPaid(..., type="orders.order.paid.v1")`.
+    """
+
+    event_type: ClassVar[str] = ""
+    topic: ClassVar[str] = ""
+    known: ClassVar[dict[str, builtins.type[EventData]]] = {}
+
+    def __init_subclass__(cls, type: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not type:
+            return
+        service, aggregate, past_tense, version = type.split(".")
+        if not (past_tense and version[:1] == "v" and version[1:].isdigit()):
+            raise TypeError(f"{type!r} is not service.aggregate.past_tense.vN")
+        if type in EventData.known:
+            raise TypeError(f"{type!r} is defined twice")
+        cls.event_type = type
+        cls.topic = f"{service}.{aggregate}"
+        EventData.known[type] = cls
+
+    def key(self) -> UUID:
+        """The id of the aggregate: the Kafka key, so events of one aggregate stay in order."""
+        raise NotImplementedError
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def from_json(cls, value: bytes) -> Self:
+        return cls.model_validate_json(value, extra="ignore")
+
+
+D = TypeVar("D", bound=EventData, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Generic[D]):
+    """One event with its envelope.
+
+    `organisation` is the owner of the aggregate; only events of `accounts.account` have none. `aggregate_version`
+    grows by one with every event of an aggregate. `correlation_id` is the order id or request id that the event
+    belongs to, `causation_id` the event that led to it, `traceparent` a W3C trace context.
+    """
+
+    id: UUID
+    data: D
+    organisation: UUID | None
+    aggregate_version: int = 0
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    correlation_id: str | None = None
+    causation_id: UUID | None = None
+    traceparent: str | None = None
+
+    @property
+    def type(self) -> str:
+        return self.data.event_type
+
+    @property
+    def topic(self) -> str:
+        return self.data.topic
+
+    @property
+    def key(self) -> bytes:
+        return str(self.data.key()).encode()
+
+    def headers(self) -> list[Header]:
+        service = self.data.event_type.partition(".")[0]
+        attributes: dict[str, object] = {
+            "specversion": SPEC_VERSION,
+            "id": self.id,
+            "source": f"/footlights/{service}",
+            "type": self.data.event_type,
+            "time": self.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "subject": self.data.key(),
+            "organisation": self.organisation,
+            "aggregateversion": self.aggregate_version,
+            "correlationid": self.correlation_id,
+            "causationid": self.causation_id,
+            "traceparent": self.traceparent,
+        }
+        headers = [(f"ce_{name}", str(value).encode()) for name, value in attributes.items() if value is not None]
+        return [("content-type", CONTENT_TYPE.encode()), *headers]
+
+
+def decode(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> Event[EventData]:
+    """The event in a Kafka record.
+
+    Raises `MalformedEvent` for a record that is not a valid event and `UnknownEventType` for one of a foreign type.
+    Headers that are null or not UTF-8 are ignored unless they are attributes we need.
+    """
+    attributes = _attributes(headers)
+    name = attributes.get("type")
+    if name is None:
+        raise MalformedEvent("header ce_type is missing")
+    known = EventData.known.get(name)
+    if known is None:
+        raise UnknownEventType(name)
+    if value is None:
+        raise MalformedEvent(f"{name} has no value")
+    try:
+        data = known.from_json(value)
+        return Event(
+            id=UUID(attributes["id"]),
+            data=data,
+            organisation=_uuid(attributes.get("organisation")),
+            aggregate_version=int(attributes.get("aggregateversion", "0")),
+            time=datetime.fromisoformat(attributes["time"]),
+            correlation_id=attributes.get("correlationid"),
+            causation_id=_uuid(attributes.get("causationid")),
+            traceparent=attributes.get("traceparent"),
+        )
+    except KeyError as missing:
+        raise MalformedEvent(f"header ce_{missing.args[0]} is missing") from None
+    except ValidationError as error:
+        raise MalformedEvent(f"{name}: {error}") from error
+    except ValueError as error:
+        raise MalformedEvent(f"{name}: {error}") from error
+
+
+def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
+    attributes = {}
+    for name, raw in headers:
+        if name.startswith("ce_") and raw is not None:
+            try:
+                attributes[name[3:]] = raw.decode()
+            except UnicodeDecodeError:
+                continue
+    return attributes
+
+
+def _uuid(text: str | None) -> UUID | None:
+    return UUID(text) if text else None

@@ -1,0 +1,248 @@
+"""Events of orders: the order in all its stages, and its payments (sections 1.4, 1.6, 1.8, 1.9)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.envelope import EventData, Part
+from contracts.money import Currency, Money
+
+
+class FunnelStage(StrEnum):
+    """How far the customer came (ORD-28..34, GAP-8)."""
+
+    INTERESTED = "interested"
+    WISHLIST = "wishlist"
+    WATCHING_PRICE = "watching_price"
+    AWAITING_PAYMENT = "awaiting_payment"
+    PAID = "paid"
+    CANCELLED = "cancelled"
+
+
+class PaymentStatus(StrEnum):
+    """Derived from the payment events of an order (ORD-88..91)."""
+
+    NOT_PAID = "not_paid"
+    HOLD = "hold"
+    """The buyer has paid, the money has not yet arrived."""
+    MONEY_RECEIVED = "money_received"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    MONEY_REFUNDED = "money_refunded"
+
+
+class PaymentMethod(StrEnum):
+    CARD = "card"
+    INVOICE = "invoice"
+    """Order an invoice (ORD-39)."""
+    MANUAL = "manual"
+    """Paid outside the platform and entered by staff (ORD-41)."""
+
+
+class LineKind(StrEnum):
+    SEAT = "seat"
+    COURSE = "course"
+    GOODS = "goods"
+
+
+class Customer(Part):
+    """The person who orders, as typed in the order (CUS-12)."""
+
+    name: str
+    email: str | None = None
+    phone: str | None = None
+    account_id: UUID | None = None
+
+
+class Participant(Part):
+    """The person who will hold a ticket (ORD-4, REG-6)."""
+
+    name: str
+    email: str | None = None
+    phone: str | None = None
+
+
+class OrderLine(Part):
+    line_id: UUID
+    kind: LineKind
+    reference: str
+    """Seat guid, or the id of the offer."""
+    title: str
+    quantity: int = 1
+    unit_price: Money
+    total: Money
+    participant: Participant | None = None
+
+
+class OrderState(EventData):
+    """The whole order after a change, so that nobody has to call back."""
+
+    order_id: UUID
+    number: str
+    """What people say on the phone; unique in the organisation."""
+    stage: FunnelStage
+    payment_status: PaymentStatus
+    payment_method: PaymentMethod | None = None
+    currency: Currency
+    total: Money
+    paid: Money
+    """Received, before refunds."""
+    refunded: Money
+    customer: Customer | None = None
+    show_id: UUID | None = None
+    offer_id: UUID | None = None
+    title: str
+    """Name of the show, course or first goods."""
+    lines: tuple[OrderLine, ...]
+    locale: str = "en"
+    created_at: datetime
+    order_url: str | None = None
+    """Signed link that opens the order without an account."""
+
+    def key(self) -> UUID:
+        return self.order_id
+
+
+class OrderInterested(OrderState, type="orders.order.interested.v1"):
+    """A person reached the ticket selection and chose seats, but did not go on to pay (ORD-30)."""
+
+
+class OrderPlaced(OrderState, type="orders.order.placed.v1"):
+    """An order awaits payment (ORD-29). Its hold must live until `pay_by` and a buffer."""
+
+    pay_by: datetime
+
+
+class OrderPaid(OrderState, type="orders.order.paid.v1"):
+    """The money for an order is held or received, or staff marked it paid (ORD-28, ORD-48)."""
+
+
+class OrderConfirmed(OrderState, type="orders.order.confirmed.v1"):
+    """A paid order has everything that was bought: its tickets exist."""
+
+
+class OrderExpired(OrderState, type="orders.order.expired.v1"):
+    """An order was not paid in time and is cancelled; its seats may be sold to others."""
+
+
+class OrderCancelled(OrderState, type="orders.order.cancelled.v1"):
+    """An order was cancelled. Participants are told only if it was paid (ORD-52, ORD-53)."""
+
+    was_paid: bool
+    reason: str
+
+
+class TicketsRevoked(EventData, type="orders.order.tickets_revoked.v1"):
+    """Tickets must become void before their money goes back. Answered by `ticketing.ticket.voided.v1`."""
+
+    order_id: UUID
+    show_id: UUID
+    request_id: UUID
+    seats: tuple[str, ...]
+    reason: str
+    """cancelled or refunded."""
+
+    def key(self) -> UUID:
+        return self.order_id
+
+
+class OrderRefunded(OrderState, type="orders.order.refunded.v1"):
+    """Money went back to the buyer, for the whole order or for some of its lines (ORD-57)."""
+
+    refund_id: UUID
+    amount: Money
+    line_ids: tuple[UUID, ...]
+    full: bool
+    """Whether nothing of the order remains paid."""
+
+
+class OrderChanged(OrderState, type="orders.order.changed.v1"):
+    """Something else of an order was changed: its customer, participants, lines or method."""
+
+
+class OrderDeleted(OrderState, type="orders.order.deleted.v1"):
+    """An order was taken out of the lists (ORD-54, GAP-21). Its payments remain."""
+
+
+class PaymentState(EventData):
+    payment_id: UUID
+    order_id: UUID
+    order_number: str
+    provider: str
+    """stripe, sandbox or manual."""
+    provider_reference: str | None = None
+    amount: Money
+    """What this event is about: held, received or refunded."""
+
+    def key(self) -> UUID:
+        return self.order_id
+
+
+class PaymentStarted(PaymentState, type="orders.payment.started.v1"):
+    """The buyer was sent to the provider's card page."""
+
+
+class PaymentHeld(PaymentState, type="orders.payment.held.v1"):
+    """The money is authorised but not yet received (ORD-89)."""
+
+
+class PaymentReceived(PaymentState, type="orders.payment.received.v1"):
+    """The money is received (ORD-90)."""
+
+
+class PaymentFailed(PaymentState, type="orders.payment.failed.v1"):
+    """The provider refused."""
+
+    reason: str
+
+
+class PaymentRefunded(PaymentState, type="orders.payment.refunded.v1"):
+    """Money was returned to the buyer (ORD-91)."""
+
+    refund_id: UUID
+    reason: str
+
+
+class OfferKind(StrEnum):
+    COURSE = "course"
+    GOODS = "goods"
+
+
+class OfferState(EventData):
+    """A course or goods in the catalogue (CAT-1, CAT-2)."""
+
+    offer_id: UUID
+    kind: OfferKind
+    sku: str
+    name: str
+    price: Money
+    invoice_allowed: bool = False
+    on_sale: bool = True
+
+    def key(self) -> UUID:
+        return self.offer_id
+
+
+class OfferPublished(OfferState, type="orders.offer.published.v1"):
+    """A course or goods entered the catalogue."""
+
+
+class OfferChanged(OfferState, type="orders.offer.changed.v1"):
+    """A course or goods of the catalogue was changed."""
+
+
+class EnrolmentOpened(EventData, type="orders.enrolment.opened.v1"):
+    """The buyer of a course became a student and has access to it (ORD-50, REG-12, NTF-9)."""
+
+    enrolment_id: UUID
+    order_id: UUID
+    order_number: str
+    offer_id: UUID
+    course: str
+    student: Participant
+    access_url: str
+    locale: str = "en"
+
+    def key(self) -> UUID:
+        return self.enrolment_id

@@ -1,0 +1,197 @@
+"""Events of ticketing: shows, holds of seats, and tickets (TKT-7..23, REG-4..10)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.envelope import EventData, Part
+from contracts.money import Currency, Money
+
+
+class ShowStatus(StrEnum):
+    """GAP-15."""
+
+    DRAFT = "draft"
+    ON_SALE = "on_sale"
+    SALES_STOPPED = "sales_stopped"
+    REPLACED = "replaced"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+
+class PriceZone(Part):
+    zone_id: UUID
+    name: str
+    price: Money
+    seats: int
+    """Number of seats sold at this price."""
+
+
+class ShowState(EventData):
+    """Everything a listener may want to know of a show after a change."""
+
+    show_id: UUID
+    name: str
+    starts_at: datetime
+    hall_id: UUID
+    hall_name: str
+    status: ShowStatus
+    currency: Currency
+    price_zones: tuple[PriceZone, ...]
+    capacity: int
+    """Seats of the hall, priced or not."""
+    invoice_allowed: bool = False
+    """Whether "Order an invoice" is offered (ORD-39)."""
+
+    def key(self) -> UUID:
+        return self.show_id
+
+
+class ShowCreated(ShowState, type="ticketing.show.created.v1"):
+    """Staff created a show (TKT-8)."""
+
+
+class ShowChanged(ShowState, type="ticketing.show.changed.v1"):
+    """A show's name, date, prices or settings were changed."""
+
+
+class ShowSaleStarted(ShowState, type="ticketing.show.sale_started.v1"):
+    """Seats can be bought from now on (TKT-14)."""
+
+
+class ShowSaleStopped(ShowState, type="ticketing.show.sale_stopped.v1"):
+    """Seats cannot be bought any more (TKT-25)."""
+
+
+class HeldSeat(Part):
+    seat: str
+    """`seat_guid` of the hall's plan."""
+    label: str
+    """How a person finds it: zone, row and number."""
+    zone_id: UUID
+    zone_name: str
+    price: Money
+
+
+class HoldPlaced(EventData, type="ticketing.hold.placed.v1"):
+    """A buyer holds seats for a limited time (TKT-15). The order that may follow has the same id as the hold."""
+
+    hold_id: UUID
+    show_id: UUID
+    show_name: str
+    starts_at: datetime
+    seats: tuple[HeldSeat, ...]
+    total: Money
+    expires_at: datetime
+    account_id: UUID | None = None
+
+    def key(self) -> UUID:
+        return self.hold_id
+
+
+class HoldExtended(EventData, type="ticketing.hold.extended.v1"):
+    """A hold lives longer (TKT-20)."""
+
+    hold_id: UUID
+    show_id: UUID
+    expires_at: datetime
+
+    def key(self) -> UUID:
+        return self.hold_id
+
+
+class HoldEnd(StrEnum):
+    """Why a hold ended without tickets (GAP-15)."""
+
+    RELEASED = "released"
+    """The buyer let go."""
+    ANNULLED = "annulled"
+    """Staff let go (TKT-21), or the order was cancelled."""
+    EXPIRED = "expired"
+
+
+class HoldReleased(EventData, type="ticketing.hold.released.v1"):
+    """Seats of a hold are free again."""
+
+    hold_id: UUID
+    show_id: UUID
+    seats: tuple[str, ...]
+    reason: HoldEnd
+
+    def key(self) -> UUID:
+        return self.hold_id
+
+
+class HoldConversionRefused(EventData, type="ticketing.hold.conversion_refused.v1"):
+    """A paid order cannot have its tickets: seats were sold to somebody else, or the show is closed. Refund it."""
+
+    hold_id: UUID
+    show_id: UUID
+    seats: tuple[str, ...]
+    """The seats that cannot be had."""
+    reason: str
+
+    def key(self) -> UUID:
+        return self.hold_id
+
+
+class Holder(Part):
+    """Who is printed on a ticket: what the customer entered when ordering (REG-6, DOC-1)."""
+
+    name: str
+    email: str | None = None
+    phone: str | None = None
+
+
+class Ticket(Part):
+    ticket_id: UUID
+    number: str
+    """The number of the registration, the same for every document about it (REG-5)."""
+    seat: str
+    label: str
+    zone_name: str
+    price: Money
+    holder: Holder
+
+
+class TicketDocument(Part):
+    """One PDF with the tickets of one recipient; `url` is signed and needs no sign-in."""
+
+    recipient: Holder
+    ticket_ids: tuple[UUID, ...]
+    url: str
+
+
+class TicketsIssued(EventData, type="ticketing.ticket.issued.v1"):
+    """All tickets of a paid order exist (REG-9)."""
+
+    order_id: UUID
+    show_id: UUID
+    show_name: str
+    starts_at: datetime
+    hall_name: str
+    tickets: tuple[Ticket, ...]
+    documents: tuple[TicketDocument, ...]
+    """One per distinct participant address: exactly one message is sent for each."""
+
+    def key(self) -> UUID:
+        return self.order_id
+
+
+class TicketsVoided(EventData, type="ticketing.ticket.voided.v1"):
+    """Tickets of an order are no longer valid and their seats are free again (REG-10)."""
+
+    order_id: UUID
+    show_id: UUID
+    show_name: str
+    starts_at: datetime
+    tickets: tuple[Ticket, ...]
+    reason: str
+    """cancelled or refunded."""
+    request_id: UUID
+    """The refund or cancellation that asked for it, as named by `orders.order.tickets_revoked.v1`."""
+
+    def key(self) -> UUID:
+        return self.order_id
