@@ -1,0 +1,120 @@
+"""The database of a service: two roles, one transaction per request or batch.
+
+`api` is under row-level security: the first statement of its transaction names the caller's organisation, and
+PostgreSQL shows no row of another one. `worker` sees all rows; it is for the relay, consumers, jobs and hot
+statements, which name the organisation themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeEngine
+
+from chassis.settings import ServiceSettings
+from chassis.tables import attach
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+SET_CALLER = text(
+    "SELECT set_config('footlights.organisation', :organisation, true), set_config('footlights.account', :account, true)"
+)
+
+
+class ServiceBase(DeclarativeBase):
+    """Base of a service's mapped classes: `class Base(ServiceBase): metadata = service_metadata()`."""
+
+    __abstract__ = True
+
+    type_annotation_map: ClassVar[dict[Any, TypeEngine[Any]]] = {
+        datetime: DateTime(timezone=True),
+        UUID: Uuid(),
+        str: Text(),
+        int: BigInteger(),
+    }
+
+
+def service_metadata() -> MetaData:
+    """Metadata with the house's constraint names and the tables of outbox, inbox and idempotency keys."""
+    metadata = MetaData(naming_convention=NAMING)
+    attach(metadata)
+    return metadata
+
+
+class Database:
+    """Engines and sessions of one service. Nothing connects before the first use."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._urls = {"api": settings.database_api_url, "worker": settings.database_worker_url}
+        self.api = _engine(settings.database_api_url, settings, "api")
+        self.worker = _engine(settings.database_worker_url, settings, "worker")
+        self._api_sessions = async_sessionmaker(self.api, expire_on_commit=False)
+        self._worker_sessions = async_sessionmaker(self.worker, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def for_organisation(
+        self, organisation: UUID | None, account: UUID | None = None
+    ) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees the rows of one organisation, and of one buyer's account where a table allows it."""
+        async with self._api_sessions() as session, session.begin():
+            await session.execute(
+                SET_CALLER, {"organisation": str(organisation or ""), "account": str(account or "")}
+            )
+            yield session
+
+    @asynccontextmanager
+    async def as_worker(self) -> AsyncIterator[AsyncSession]:
+        """A transaction of the worker role, which sees every organisation."""
+        async with self._worker_sessions() as session, session.begin():
+            yield session
+
+    async def pin(self, role: Literal["api", "worker"] = "worker") -> asyncpg.Connection[asyncpg.Record]:
+        """A raw connection of one's own, outside the pool: for hot statements and session locks."""
+        return await asyncpg.connect(asyncpg_dsn(self._urls[role]), timeout=10)
+
+    async def close(self) -> None:
+        await self.api.dispose()
+        await self.worker.dispose()
+
+
+def asyncpg_dsn(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def sqlalchemy_url(url: str) -> str:
+    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+def _engine(url: str, settings: ServiceSettings, role: str) -> AsyncEngine:
+    return create_async_engine(
+        sqlalchemy_url(url),
+        pool_size=settings.database_pool_size,
+        max_overflow=settings.database_pool_size,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        connect_args={
+            "timeout": 10,
+            "command_timeout": 30,
+            "server_settings": {
+                "application_name": f"{settings.service}-{role}",
+                "lock_timeout": "10s",
+                "statement_timeout": "30s",
+                "idle_in_transaction_session_timeout": "60s",
+            },
+        },
+    )

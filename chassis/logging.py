@@ -1,0 +1,61 @@
+"""Structured logs: one JSON object a line in production, readable lines on a terminal.
+
+Never log message bodies, card data or whole requests; ids are enough to find the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from chassis.settings import ServiceSettings
+
+get_logger = structlog.stdlib.get_logger
+
+
+def configure(settings: ServiceSettings) -> None:
+    """Sends our logs and those of the libraries through one formatter, to standard output."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_service(settings.service),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    renderer: list[structlog.typing.Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if settings.log_format == "json"
+        else [structlog.dev.ConsoleRenderer()]
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    for noisy, level in {"aiokafka": "ERROR", "uvicorn.access": "WARNING", "httpx": "WARNING"}.items():
+        logging.getLogger(noisy).setLevel(level)
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+
+
+def _name_service(service: str) -> structlog.typing.Processor:
+    def add(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        line["service"] = service
+        return line
+
+    return add

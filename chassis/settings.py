@@ -1,0 +1,70 @@
+"""Settings of a service process, read from the environment and nowhere else.
+
+Secrets have development defaults, marked as such; with `FOOTLIGHTS_ENV=production` they are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class DevelopmentDefault:
+    """Marks a field whose default is for development only: `Annotated[SecretStr, DevelopmentDefault()]`."""
+
+
+class ServiceSettings(BaseSettings):
+    """What every service needs to run. A service adds its own fields in a subclass."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    service: ClassVar[str]
+
+    footlights_env: Literal["development", "test", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+    database_url: str = ""
+    """Of the owner role; only migrations use it."""
+    database_api_url: str = "postgresql://localhost/footlights"
+    """Of the role under row-level security."""
+    database_worker_url: str = "postgresql://localhost/footlights"
+    """Of the role without it; its statements name the organisation."""
+    database_pool_size: int = 10
+
+    kafka_bootstrap_servers: str = "127.0.0.1:8092"
+    kafka_dead_letter_limit: int = 100
+    """A consumer stops after this many dead letters in an hour, so that a bad deploy does not drain a topic."""
+    kafka_batch_size: int = 500
+
+    auth_jwks_url: str = "http://127.0.0.1:8000/.well-known/jwks.json"
+    auth_jwks: str = ""
+    """The key set itself, instead of its address."""
+    public_url: str = "http://127.0.0.1:8000"
+    """Base address of the gateway, for links in messages."""
+    link_secret: Annotated[SecretStr, DevelopmentDefault()] = SecretStr("development-only-link-secret-32-bytes!")
+
+    log_level: str = "INFO"
+    log_format: Literal["console", "json"] = "json"
+    otel_exporter_otlp_endpoint: str = ""
+    """Tracing is off while this is empty."""
+
+    @model_validator(mode="after")
+    def _refuse_development_defaults(self) -> Self:
+        if self.footlights_env != "production":
+            return self
+        kept = [
+            name.upper()
+            for name, field in type(self).model_fields.items()
+            if any(isinstance(mark, DevelopmentDefault) for mark in field.metadata)
+            and _plain(getattr(self, name)) == _plain(field.default)
+        ]
+        if kept:
+            raise ValueError(f"set in production, the development default is refused: {', '.join(kept)}")
+        return self
+
+
+def _plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
