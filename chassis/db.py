@@ -7,7 +7,7 @@ statements, which name the organisation themselves.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar, Literal
@@ -63,8 +63,11 @@ class Database:
         self._urls = {"api": settings.database_api_url, "worker": settings.database_worker_url}
         self.api = _engine(settings.database_api_url, settings, "api")
         self.worker = _engine(settings.database_worker_url, settings, "worker")
-        self._api_sessions = async_sessionmaker(self.api, expire_on_commit=False)
-        self._worker_sessions = async_sessionmaker(self.worker, expire_on_commit=False)
+        self.nudge: Callable[[], None] = _nobody
+        """Wakes the relay; the relay sets it."""
+        info = {"outbox_nudge": lambda: self.nudge()}
+        self._api_sessions = async_sessionmaker(self.api, expire_on_commit=False, info=info)
+        self._worker_sessions = async_sessionmaker(self.worker, expire_on_commit=False, info=info)
 
     @asynccontextmanager
     async def for_organisation(
@@ -90,6 +93,10 @@ class Database:
     async def close(self) -> None:
         await self.api.dispose()
         await self.worker.dispose()
+
+
+def _nobody() -> None:
+    """Nothing to wake: this process runs no relay."""
 
 
 def asyncpg_dsn(url: str) -> str:

@@ -1,0 +1,214 @@
+"""Publishes the outbox: at least once, in order per key, thousands of events a second.
+
+One process per service leads (a session advisory lock, held by the connection that runs every statement, so a
+leader that lost its connection cannot go on). Events of a batch are sent together and awaited together while the
+next batch is read. What Kafka has acknowledged moves to `outbox_published`, where it stays replayable for some hours;
+an event that Kafka refuses for itself is set aside in `outbox_failed` after `MAX_ATTEMPTS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import CorruptRecordException, InvalidTopicError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from chassis import metrics, outbox
+from chassis.db import Database
+from chassis.logging import get_logger
+
+log = get_logger(__name__)
+
+BATCH = 500
+SAFETY_POLL_SECONDS = (0.02, 0.2)
+"""How often to look without being woken: at first and after being idle. Other replicas' commits do not wake us."""
+ACKNOWLEDGE_SECONDS = 20.0
+"""aiokafka waits for ever while the broker is down; a batch unacknowledged by then is sent again by a new producer."""
+STANDBY_SECONDS = 0.5
+MAX_ATTEMPTS = 3
+KEEP = "12 hours"
+LOCK = "SELECT pg_try_advisory_lock(hashtext('footlights outbox relay'))"
+
+READ = """
+    SELECT id, topic, key, value, headers, attempts FROM outbox
+    WHERE id <> ALL($1::bigint[]) ORDER BY id LIMIT $2
+"""
+MOVE = """
+    WITH moved AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
+    INSERT INTO outbox_published (id, topic, key, value, headers, attempts, created_at)
+    SELECT id, topic, key, value, headers, attempts, created_at FROM moved
+"""
+SET_ASIDE = """
+    WITH failed AS (DELETE FROM outbox WHERE id = $1 RETURNING *)
+    INSERT INTO outbox_failed (id, topic, key, value, headers, attempts, created_at, reason)
+    SELECT id, topic, key, value, headers, attempts, created_at, $2 FROM failed
+"""
+
+REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTopicError, CorruptRecordException)
+"""What another attempt, or another broker, will not change."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    rows: list[asyncpg.Record]
+    sends: list[asyncio.Future[Any]]
+
+
+class Relay:
+    """Runs until cancelled; reconnects by itself to both PostgreSQL and Kafka."""
+
+    def __init__(self, db: Database, bootstrap_servers: str, client_id: str) -> None:
+        self._db = db
+        self._bootstrap_servers = bootstrap_servers
+        self._client_id = client_id
+        self._woken = asyncio.Event()
+        self.leading = False
+        db.nudge = self.nudge
+
+    def nudge(self) -> None:
+        """There is something to publish."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        pause = 0.1
+        while True:
+            started = time.monotonic()
+            try:
+                await self._lead()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                metrics.RELAY_RESTARTS.inc()
+                log.warning("relay reconnects", error=repr(error))
+            pause = 0.1 if time.monotonic() - started > 30 else min(pause * 2, 3)
+            await asyncio.sleep(pause)
+
+    async def _lead(self) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            connection = await self._db.pin("worker")
+            stack.callback(connection.terminate)
+            while not await connection.fetchval(LOCK, timeout=10):
+                await asyncio.sleep(STANDBY_SECONDS)
+            producer = await self._connect()
+            stack.push_async_callback(_abandon, producer)
+            self.leading = True
+            metrics.RELAY_LEADER.set(1)
+            stack.callback(self._resign)
+            await self._publish(connection, producer)
+
+    def _resign(self) -> None:
+        self.leading = False
+        metrics.RELAY_LEADER.set(0)
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            client_id=self._client_id,
+            enable_idempotence=True,
+            acks="all",
+            max_batch_size=256 * 1024,
+            linger_ms=0,
+            request_timeout_ms=10_000,
+            retry_backoff_ms=200,
+        )
+        try:
+            await asyncio.wait_for(producer.start(), ACKNOWLEDGE_SECONDS)
+        except BaseException:
+            await _abandon(producer)
+            raise
+        return producer
+
+    async def _publish(self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer) -> None:
+        previous: _Batch | None = None
+        idle = SAFETY_POLL_SECONDS[0]
+        upkeep_due = 0.0
+        while True:
+            if time.monotonic() >= upkeep_due:
+                upkeep_due = time.monotonic() + await self._upkeep(connection)
+            self._woken.clear()
+            batch = await self._send_next(connection, producer, previous)
+            if previous is not None:
+                await self._settle(connection, previous)
+                idle = SAFETY_POLL_SECONDS[0]
+            previous = batch
+            if batch is None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), idle)
+                idle = min(idle * 2, SAFETY_POLL_SECONDS[1])
+
+    async def _send_next(
+        self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer, in_flight: _Batch | None
+    ) -> _Batch | None:
+        sending = [row["id"] for row in in_flight.rows] if in_flight else []
+        rows = await connection.fetch(READ, sending, BATCH, timeout=30)
+        if not rows:
+            return None
+        sends = []
+        async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
+            for row in rows:
+                sends.append(await _send(producer, row))
+        return _Batch(rows, sends)
+
+    async def _settle(self, connection: asyncpg.Connection[asyncpg.Record], batch: _Batch) -> None:
+        """Waits for Kafka's acknowledgement of a batch and takes it out of the outbox."""
+        done, late = await asyncio.wait(batch.sends, timeout=ACKNOWLEDGE_SECONDS)
+        if late:
+            raise TimeoutError(f"{len(late)} of {len(done) + len(late)} events unacknowledged")
+        published, trouble = [], None
+        for row, send in zip(batch.rows, batch.sends, strict=True):
+            error = send.exception()
+            if error is None:
+                published.append(row["id"])
+                metrics.OUTBOX_PUBLISHED.labels(row["topic"]).inc()
+            elif isinstance(error, REFUSED):
+                await self._refused(connection, row, error)
+                trouble = error
+            else:
+                trouble = error
+        if published:
+            await connection.execute(MOVE, published, timeout=30)
+        if trouble is not None:
+            # An idempotent producer that lost a batch cannot be trusted with the next one (aiokafka #1017).
+            raise trouble
+
+    async def _refused(
+        self, connection: asyncpg.Connection[asyncpg.Record], row: asyncpg.Record, error: BaseException
+    ) -> None:
+        if row["attempts"] + 1 < MAX_ATTEMPTS:
+            await connection.execute("UPDATE outbox SET attempts = attempts + 1 WHERE id = $1", row["id"])
+            return
+        await connection.execute(SET_ASIDE, row["id"], repr(error))
+        metrics.OUTBOX_FAILED.labels(row["topic"]).inc()
+        log.error("event set aside in outbox_failed", outbox_id=row["id"], topic=row["topic"], error=repr(error))
+
+    async def _upkeep(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
+        """Keeps the partitions of published events and the gauges. Returns seconds until the next time."""
+        await connection.execute("SELECT footlights_rotate($1::text::interval)", KEEP, timeout=30)
+        depth, age = await connection.fetchrow(
+            "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox"
+        )
+        metrics.OUTBOX_DEPTH.set(depth)
+        metrics.OUTBOX_AGE.set(float(age))
+        return 5.0
+
+
+async def _send(producer: AIOKafkaProducer, row: asyncpg.Record) -> asyncio.Future[Any]:
+    try:
+        return await producer.send(
+            row["topic"], key=row["key"], value=row["value"], headers=outbox.headers_of(row["headers"])
+        )
+    except REFUSED as error:
+        refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        refused.set_exception(error)
+        return refused
+
+
+async def _abandon(producer: AIOKafkaProducer) -> None:
+    """Stops a producer, or leaves it behind: `stop` hangs while the broker is down (aiokafka #1101)."""
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(producer.stop(), 3)
