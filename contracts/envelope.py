@@ -36,8 +36,7 @@ class Part(BaseModel):
 
 
 class EventData(Part):
-    """The data of one event type. Subclasses name their type: `class OrderPaid(..., type="orders.order.paid.v1")`.
-    """
+    """The data of one event type. Subclasses name their type: `class OrderPaid(..., type="orders.order.paid.v1")`."""
 
     event_type: ClassVar[str] = ""
     topic: ClassVar[str] = ""

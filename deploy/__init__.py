@@ -1,0 +1,1 @@
+"""Running Footlights: the local platform, the operators' commands and the checks of the repository."""

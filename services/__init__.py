@@ -1,0 +1,1 @@
+"""The six services: each owns its data and knows the others only from their events."""
