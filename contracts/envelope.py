@@ -7,18 +7,30 @@ unknown fields; consumers ignore them, so an optional field can be added without
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
 
+TYPE_NAME = re.compile(r"[a-z]+\.[a-z]+\.[a-z_]+\.v[1-9][0-9]*")
+
 Header = tuple[str, bytes]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment, on the wire as RFC 3339 in UTC. A time without a zone is refused: it would mean a different moment to
+every reader."""
 
 
 class MalformedEvent(ValueError):
@@ -46,13 +58,12 @@ class EventData(Part):
         super().__init_subclass__(**kwargs)
         if not type:
             return
-        service, aggregate, past_tense, version = type.split(".")
-        if not (past_tense and version[:1] == "v" and version[1:].isdigit()):
+        if not TYPE_NAME.fullmatch(type):
             raise TypeError(f"{type!r} is not service.aggregate.past_tense.vN")
         if type in EventData.known:
             raise TypeError(f"{type!r} is defined twice")
         cls.event_type = type
-        cls.topic = f"{service}.{aggregate}"
+        cls.topic = ".".join(type.split(".")[:2])
         EventData.known[type] = cls
 
     def key(self) -> UUID:
@@ -64,7 +75,8 @@ class EventData(Part):
 
     @classmethod
     def from_json(cls, value: bytes) -> Self:
-        return cls.model_validate_json(value, extra="ignore")
+        """The data in a record. Unknown fields are ignored at every depth; types are exactly those of the schema."""
+        return cls.model_validate_json(value, strict=True, extra="ignore")
 
 
 D = TypeVar("D", bound=EventData, covariant=True)
@@ -88,6 +100,10 @@ class Event(Generic[D]):
     causation_id: UUID | None = None
     traceparent: str | None = None
 
+    def __post_init__(self) -> None:
+        if not self.data.event_type:
+            raise TypeError(f"{type(self.data).__name__} is not an event type of its own")
+
     @property
     def type(self) -> str:
         return self.data.event_type
@@ -107,7 +123,7 @@ class Event(Generic[D]):
             "id": self.id,
             "source": f"/footlights/{service}",
             "type": self.data.event_type,
-            "time": self.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "time": self.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
             "subject": self.data.key(),
             "organisation": self.organisation,
             "aggregateversion": self.aggregate_version,
@@ -132,26 +148,29 @@ def decode(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> 
     known = EventData.known.get(name)
     if known is None:
         raise UnknownEventType(name)
-    if value is None:
-        raise MalformedEvent(f"{name} has no value")
     try:
-        data = known.from_json(value)
+        if attributes["specversion"] != SPEC_VERSION:
+            raise MalformedEvent(f"{name}: CloudEvents {attributes['specversion']} is not {SPEC_VERSION}")
+        if value is None:
+            raise MalformedEvent(f"{name} has no value")
         return Event(
             id=UUID(attributes["id"]),
-            data=data,
+            data=known.from_json(value),
             organisation=_uuid(attributes.get("organisation")),
             aggregate_version=int(attributes.get("aggregateversion", "0")),
-            time=datetime.fromisoformat(attributes["time"]),
+            time=_time(attributes["time"]),
             correlation_id=attributes.get("correlationid"),
             causation_id=_uuid(attributes.get("causationid")),
             traceparent=attributes.get("traceparent"),
         )
     except KeyError as missing:
-        raise MalformedEvent(f"header ce_{missing.args[0]} is missing") from None
+        raise MalformedEvent(f"{name}: header ce_{missing.args[0]} is missing") from None
     except ValidationError as error:
-        raise MalformedEvent(f"{name}: {error}") from error
+        raise MalformedEvent(f"{name}: {_reasons(error)}") from None
+    except MalformedEvent:
+        raise
     except ValueError as error:
-        raise MalformedEvent(f"{name}: {error}") from error
+        raise MalformedEvent(f"{name}: {error}") from None
 
 
 def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
@@ -167,3 +186,16 @@ def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
 
 def _uuid(text: str | None) -> UUID | None:
     return UUID(text) if text else None
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"time {text} has no zone")
+    return moment.astimezone(UTC)
+
+
+def _reasons(error: ValidationError) -> str:
+    """What is wrong and where, without the values: they may be personal data, and reasons reach logs."""
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'value'}: {problem['msg']}" for problem in problems[:5])

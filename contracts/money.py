@@ -7,6 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LIMIT = 2**53 - 1
+"""Larger integers are rounded by JSON readers that keep numbers as doubles, JavaScript among them."""
+
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code")]
 
 
@@ -18,7 +21,9 @@ class Money(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    minor: int = Field(description="Minor units, so 125.00 UAH is 12500")
+    minor: int = Field(
+        strict=True, ge=-LIMIT, le=LIMIT, description="Integer count of minor units, so 125.00 UAH is 12500"
+    )
     currency: Currency
 
     def __add__(self, other: Money) -> Money:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from contracts.envelope import EventData, Part
+from contracts.envelope import EventData, Instant, Part
 from contracts.money import Currency, Money
 
 
@@ -96,7 +95,7 @@ class OrderState(EventData):
     """Name of the show, course or first goods."""
     lines: tuple[OrderLine, ...]
     locale: str = "en"
-    created_at: datetime
+    created_at: Instant
     order_url: str | None = None
     """Signed link that opens the order without an account."""
 
@@ -111,7 +110,7 @@ class OrderInterested(OrderState, type="orders.order.interested.v1"):
 class OrderPlaced(OrderState, type="orders.order.placed.v1"):
     """An order awaits payment (ORD-29). Its hold must live until `pay_by` and a buffer."""
 
-    pay_by: datetime
+    pay_by: Instant
 
 
 class OrderPaid(OrderState, type="orders.order.paid.v1"):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from contracts.envelope import EventData, Part
+from contracts.envelope import EventData, Instant, Part
 from contracts.money import Currency, Money
 
 
@@ -34,7 +33,7 @@ class ShowState(EventData):
 
     show_id: UUID
     name: str
-    starts_at: datetime
+    starts_at: Instant
     hall_id: UUID
     hall_name: str
     status: ShowStatus
@@ -81,10 +80,10 @@ class HoldPlaced(EventData, type="ticketing.hold.placed.v1"):
     hold_id: UUID
     show_id: UUID
     show_name: str
-    starts_at: datetime
+    starts_at: Instant
     seats: tuple[HeldSeat, ...]
     total: Money
-    expires_at: datetime
+    expires_at: Instant
     account_id: UUID | None = None
 
     def key(self) -> UUID:
@@ -96,7 +95,7 @@ class HoldExtended(EventData, type="ticketing.hold.extended.v1"):
 
     hold_id: UUID
     show_id: UUID
-    expires_at: datetime
+    expires_at: Instant
 
     def key(self) -> UUID:
         return self.hold_id
@@ -170,7 +169,7 @@ class TicketsIssued(EventData, type="ticketing.ticket.issued.v1"):
     order_id: UUID
     show_id: UUID
     show_name: str
-    starts_at: datetime
+    starts_at: Instant
     hall_name: str
     tickets: tuple[Ticket, ...]
     documents: tuple[TicketDocument, ...]
@@ -186,7 +185,7 @@ class TicketsVoided(EventData, type="ticketing.ticket.voided.v1"):
     order_id: UUID
     show_id: UUID
     show_name: str
-    starts_at: datetime
+    starts_at: Instant
     tickets: tuple[Ticket, ...]
     reason: str
     """cancelled or refunded."""
