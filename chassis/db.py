@@ -31,9 +31,10 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-SET_CALLER = text(
-    "SELECT set_config('footlights.organisation', :organisation, true), set_config('footlights.account', :account, true)"
-)
+SET_CALLER = text("""
+    SELECT set_config('footlights.organisation', :organisation, true),
+           set_config('footlights.account', :account, true)
+""")
 
 
 class ServiceBase(DeclarativeBase):
@@ -75,9 +76,7 @@ class Database:
     ) -> AsyncIterator[AsyncSession]:
         """A transaction that sees the rows of one organisation, and of one buyer's account where a table allows it."""
         async with self._api_sessions() as session, session.begin():
-            await session.execute(
-                SET_CALLER, {"organisation": str(organisation or ""), "account": str(account or "")}
-            )
+            await session.execute(SET_CALLER, {"organisation": str(organisation or ""), "account": str(account or "")})
             yield session
 
     @asynccontextmanager

@@ -92,7 +92,7 @@ class Relay:
         async with contextlib.AsyncExitStack() as stack:
             connection = await self._db.pin("worker")
             stack.callback(connection.terminate)
-            while not await connection.fetchval(LOCK, timeout=10):
+            while not await connection.fetchval(LOCK, timeout=10):  # noqa: ASYNC110, nobody tells of a released lock
                 await asyncio.sleep(STANDBY_SECONDS)
             producer = await self._connect()
             stack.push_async_callback(_abandon, producer)
@@ -148,10 +148,8 @@ class Relay:
         rows = await connection.fetch(READ, sending, BATCH, timeout=30)
         if not rows:
             return None
-        sends = []
         async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
-            for row in rows:
-                sends.append(await _send(producer, row))
+            sends = [await _send(producer, row) for row in rows]
         return _Batch(rows, sends)
 
     async def _settle(self, connection: asyncpg.Connection[asyncpg.Record], batch: _Batch) -> None:
@@ -189,19 +187,20 @@ class Relay:
     async def _upkeep(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
         """Keeps the partitions of published events and the gauges. Returns seconds until the next time."""
         await connection.execute("SELECT footlights_rotate($1::text::interval)", KEEP, timeout=30)
-        depth, age = await connection.fetchrow(
-            "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox"
+        waiting = await connection.fetch(
+            "SELECT count(*) AS n, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS age FROM outbox"
         )
-        metrics.OUTBOX_DEPTH.set(depth)
-        metrics.OUTBOX_AGE.set(float(age))
+        metrics.OUTBOX_DEPTH.set(waiting[0]["n"])
+        metrics.OUTBOX_AGE.set(float(waiting[0]["age"]))
         return 5.0
 
 
 async def _send(producer: AIOKafkaProducer, row: asyncpg.Record) -> asyncio.Future[Any]:
     try:
-        return await producer.send(
+        sent: asyncio.Future[Any] = await producer.send(
             row["topic"], key=row["key"], value=row["value"], headers=outbox.headers_of(row["headers"])
         )
+        return sent
     except REFUSED as error:
         refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         refused.set_exception(error)

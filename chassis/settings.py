@@ -38,6 +38,8 @@ class ServiceSettings(BaseSettings):
     kafka_dead_letter_limit: int = 100
     """A consumer stops after this many dead letters in an hour, so that a bad deploy does not drain a topic."""
     kafka_batch_size: int = 500
+    kafka_instance: str = ""
+    """Names this replica in its consumer group, so that it gets its partitions back at once after a restart."""
 
     auth_jwks_url: str = "http://127.0.0.1:8000/.well-known/jwks.json"
     auth_jwks: str = ""

@@ -1,0 +1,156 @@
+"""Builds a service: FastAPI with problems, logs, metrics and health, and around it the relay, the consumer and the jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from fastapi import APIRouter, FastAPI
+from opentelemetry.trace import SpanKind
+from starlette.requests import Request
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis import context, health, jobs, logging, metrics, problems, tracing
+from chassis.consumer import Consumer, ConsumerRunner
+from chassis.db import Database
+from chassis.edge import permission_of
+from chassis.jobs import Job
+from chassis.keys import KeySet
+from chassis.relay import Relay
+from chassis.settings import ServiceSettings
+
+log = logging.get_logger(__name__)
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+DOCUMENTATION = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+
+
+def create_app(
+    settings: ServiceSettings,
+    *,
+    title: str,
+    routers: Sequence[APIRouter] = (),
+    routes: Sequence[BaseRoute] = (),
+    consumer: Consumer | None = None,
+    job_list: Sequence[Job] = (),
+    lifespan: Lifespan | None = None,
+    relay: bool = True,
+) -> FastAPI:
+    """A service ready to be served.
+
+    `routes` are raw Starlette routes for hot paths, each with an attribute `permission`. `lifespan` runs inside ours,
+    with `app.state.db`, `.relay`, `.settings` and `.auth_keys` set, and before anything is consumed. Raises `TypeError`
+    for a route without exactly one permission.
+    """
+    logging.configure(settings)
+    tracing.configure(settings)
+
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        db = app.state.db
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(db.close)
+            if relay:
+                app.state.relay = Relay(db, settings.kafka_bootstrap_servers, f"{settings.service}-relay")
+            if lifespan is not None:
+                await stack.enter_async_context(lifespan(app))
+            background: list[Coroutine[Any, Any, None]] = [jobs.run_forever(job, db) for job in job_list]
+            if relay:
+                background.append(app.state.relay.run())
+            if consumer is not None:
+                runner = ConsumerRunner(consumer, db, settings)
+                app.state.checks["consumer"] = _ready(runner)
+                background.append(runner.run())
+            await stack.enter_async_context(_running(background))
+            yield
+
+    app = FastAPI(title=title, lifespan=run, docs_url=None, redoc_url=None, version="1")
+    app.state.settings = settings
+    app.state.db = Database(settings)
+    app.state.auth_keys = KeySet(url=settings.auth_jwks_url, inline=settings.auth_jwks)
+    app.state.checks = {"database": lambda: health.database_check(app.state.db), "keys": app.state.auth_keys.load}
+    problems.install(app)
+    app.include_router(health.router)
+    for router in routers:
+        app.include_router(router)
+    app.router.routes.extend(routes)
+    app.add_middleware(Edge)
+    require_permissions(app)
+    return app
+
+
+def require_permissions(app: FastAPI) -> None:
+    """Raises `TypeError` if a route does not say who may call it."""
+    for route in app.routes:
+        path = getattr(route, "path", str(route))
+        if path not in DOCUMENTATION and permission_of(route) is None:
+            raise TypeError(f"{path} declares no permission")
+
+
+def _ready(runner: ConsumerRunner) -> health.Check:
+    async def check() -> bool:
+        return runner.ready
+
+    return check
+
+
+@asynccontextmanager
+async def _running(background: Sequence[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(work) for work in background]
+    for task in tasks:
+        task.add_done_callback(_report)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 8)
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("background work ended", exc_info=task.exception())
+
+
+class Edge:
+    """Binds the request id and trace of each request, logs it and measures it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        request_id = request.headers.get("x-request-id") or str(uuid4())
+        token = context.request_id.set(request_id)
+        status, started = 500, time.perf_counter()
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("latin-1"))]
+            await send(message)
+
+        try:
+            with (
+                structlog.contextvars.bound_contextvars(request_id=request_id),
+                tracing.span(f"{scope['method']}", request.headers.get("traceparent"), SpanKind.SERVER),
+            ):
+                await self._app(scope, receive, answer)
+        finally:
+            context.request_id.reset(token)
+            route = getattr(scope.get("route"), "path", "none")
+            metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
+            metrics.HTTP_SECONDS.labels(scope["method"], route).observe(time.perf_counter() - started)

@@ -1,0 +1,156 @@
+"""Records that a consumer gave up: kept whole in `<group>.dlq` with their origin and the reason, to show and replay."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+
+from chassis import metrics
+from chassis.logging import get_logger
+from contracts.topics import dead_letter_topic
+
+log = get_logger(__name__)
+
+PREFIX = "dlq_"
+WINDOW_SECONDS = 3600.0
+SEND_SECONDS = 20.0
+
+Record: TypeAlias = ConsumerRecord[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record of a dead-letter topic. `offset` names it there; the rest is as it came."""
+
+    offset: int
+    topic: str
+    partition: int
+    original_offset: int
+    reason: str
+    at: str
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class DeadLetters:
+    """Writes dead letters of one group, and says when there are too many in the last hour."""
+
+    def __init__(self, group: str, bootstrap_servers: str, limit: int) -> None:
+        self._group = group
+        self._topic = dead_letter_topic(group).name
+        self._bootstrap_servers = bootstrap_servers
+        self._limit = limit
+        self._recent: deque[float] = deque()
+        self._producer: AIOKafkaProducer | None = None
+
+    def would_exceed_limit(self, more: int) -> bool:
+        """Whether `more` dead letters are too many: then something is wrong with us rather than with the records."""
+        horizon = time.monotonic() - WINDOW_SECONDS
+        while self._recent and self._recent[0] < horizon:
+            self._recent.popleft()
+        return len(self._recent) + more > self._limit
+
+    async def write(self, record: Record, reason: str) -> None:
+        """Returns when Kafka has the letter; raises if it does not answer in `SEND_SECONDS`."""
+        producer = await self._connected()
+        try:
+            await asyncio.wait_for(
+                producer.send_and_wait(
+                    self._topic, key=record.key, value=record.value, headers=self._headers(record, reason)
+                ),
+                SEND_SECONDS,
+            )
+        except BaseException:
+            await self.close()
+            raise
+        self._recent.append(time.monotonic())
+        metrics.DEAD_LETTERS.labels(reason.partition(":")[0][:60]).inc()
+        log.error(
+            "dead letter", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason[:500]
+        )
+
+    def _headers(self, record: Record, reason: str) -> list[tuple[str, bytes]]:
+        origin = {
+            "topic": record.topic,
+            "partition": record.partition,
+            "offset": record.offset,
+            "group": self._group,
+            "reason": reason[:2000],
+            "at": datetime.now(UTC).isoformat(),
+        }
+        kept = [(name, value) for name, value in record.headers if value is not None]
+        return kept + [(PREFIX + name, str(value).encode()) for name, value in origin.items()]
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True)
+            try:
+                await asyncio.wait_for(producer.start(), SEND_SECONDS)
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    await asyncio.wait_for(producer.stop(), 3)
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 3)
+
+
+async def read(group: str, bootstrap_servers: str) -> AsyncIterator[DeadLetter]:
+    """Every dead letter of a group, oldest first, up to the newest at the time of the call."""
+    topic = TopicPartition(dead_letter_topic(group).name, 0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign([topic])
+        end = (await consumer.end_offsets([topic]))[topic]
+        await consumer.seek_to_beginning(topic)
+        while await consumer.position(topic) < end:
+            for record in (await consumer.getmany(topic, timeout_ms=1000)).get(topic, []):
+                yield _parse(record)
+    finally:
+        await consumer.stop()
+
+
+async def replay(letters: Sequence[DeadLetter], bootstrap_servers: str) -> int:
+    """Puts letters back on their topics with their ids; groups that handled them already skip them by their inbox."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True)
+    await asyncio.wait_for(producer.start(), SEND_SECONDS)
+    try:
+        for letter in letters:
+            await asyncio.wait_for(
+                producer.send_and_wait(letter.topic, key=letter.key, value=letter.value, headers=list(letter.headers)),
+                SEND_SECONDS,
+            )
+        return len(letters)
+    finally:
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(producer.stop(), 3)
+
+
+def _parse(record: Record) -> DeadLetter:
+    origin = {name.removeprefix(PREFIX): value.decode() for name, value in record.headers if name.startswith(PREFIX)}
+    return DeadLetter(
+        offset=record.offset,
+        topic=origin["topic"],
+        partition=int(origin["partition"]),
+        original_offset=int(origin["offset"]),
+        reason=origin["reason"],
+        at=origin["at"],
+        key=record.key,
+        value=record.value,
+        headers=tuple((name, value) for name, value in record.headers if not name.startswith(PREFIX)),
+    )

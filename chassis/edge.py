@@ -1,0 +1,157 @@
+"""The edge of a service: who calls, what they may do, and the one transaction of a request.
+
+Every route depends on exactly one permission: `staff(...)`, `buyer()` or `public()`; `app.create_app` refuses a route
+without. Services trust only the gateway's short-lived token; headers a client could send itself mean nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+from starlette.routing import BaseRoute
+
+from chassis import context
+from chassis.keys import KeySet
+from chassis.problems import Forbidden, Unauthorised
+from contracts.accounts import Role
+
+AUDIENCE = "footlights"
+ISSUER = "footlights-gateway"
+
+PermissionKind = Literal["staff", "buyer", "public"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent the request. Staff act in one organisation with their roles there; anonymous callers have no account."""
+
+    account_id: UUID | None = None
+    organisation: UUID | None = None
+    roles: frozenset[Role] = frozenset()
+    email: str | None = None
+    name: str | None = None
+
+    @property
+    def is_staff(self) -> bool:
+        return self.organisation is not None and bool(self.roles)
+
+    def has(self, *roles: Role) -> bool:
+        return self.is_staff and not self.roles.isdisjoint(roles)
+
+    @property
+    def staff_organisation(self) -> UUID:
+        """The organisation of a caller that a `staff` permission let through."""
+        if self.organisation is None:
+            raise Forbidden("This needs a member of staff.")
+        return self.organisation
+
+    @property
+    def actor(self) -> str:
+        """How histories name the caller."""
+        return self.email or (str(self.account_id) if self.account_id else "buyer")
+
+
+ANONYMOUS = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A dependency that lets a caller through or raises 401 or 403. `roles` is empty unless `kind` is staff."""
+
+    kind: PermissionKind
+    roles: frozenset[Role] = frozenset()
+
+    async def __call__(self, request: Request) -> Caller:
+        caller = await authenticate(request)
+        request.state.caller = caller
+        if self.kind == "public":
+            return caller
+        if caller.account_id is None:
+            raise Unauthorised("Sign in, or send a token.", headers={"WWW-Authenticate": "Bearer"})
+        if self.kind == "staff" and not caller.has(*self.roles):
+            needed = ", ".join(sorted(self.roles))
+            raise Forbidden(f"This needs one of the roles {needed} in the organisation.")
+        return caller
+
+
+def staff(*roles: Role) -> Permission:
+    """Members of staff with any of `roles`; with no role named, any member of staff."""
+    return Permission("staff", frozenset(roles or Role))
+
+
+def buyer() -> Permission:
+    """Anybody who is signed in; the route checks that the thing is theirs."""
+    return Permission("buyer")
+
+
+def public() -> Permission:
+    """Anybody. A signed link, a quote or a webhook signature is checked by the route."""
+    return Permission("public")
+
+
+async def authenticate(request: Request) -> Caller:
+    """The caller by the bearer token, anonymous without one. Raises `Unauthorised` for a bad one."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return ANONYMOUS
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorised("Send the token as `Authorization: Bearer <token>`.")
+    keys: KeySet = request.app.state.auth_keys
+    claims = await keys.verify(token.strip(), audience=AUDIENCE, issuer=ISSUER)
+    known = {role.value for role in Role}
+    try:
+        caller = Caller(
+            account_id=UUID(claims["sub"]),
+            organisation=UUID(claims["org"]) if claims.get("org") else None,
+            roles=frozenset(Role(role) for role in claims.get("roles", ()) if role in known),
+            email=claims.get("email"),
+            name=claims.get("name"),
+        )
+    except (KeyError, ValueError):
+        raise Unauthorised("The token does not say who you are.") from None
+    context.bind(account_id=caller.account_id)
+    return caller
+
+
+async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    """The transaction of a request under row-level security: the caller's organisation and account."""
+    caller: Caller = request.state.caller
+    async with request.app.state.db.for_organisation(caller.organisation, caller.account_id) as session:
+        yield session
+
+
+async def worker_transaction(request: Request) -> AsyncIterator[AsyncSession]:
+    """The transaction of a public request whose statements name the organisation, or the one object, themselves."""
+    async with request.app.state.db.as_worker() as session:
+        yield session
+
+
+# Committed before the answer is sent, so nobody is told of something that did not happen.
+Tx = Annotated[AsyncSession, Depends(transaction, scope="function")]
+WorkerTx = Annotated[AsyncSession, Depends(worker_transaction, scope="function")]
+
+Dependency = Callable[..., Awaitable[object]]
+
+
+def permission_of(route: BaseRoute) -> Permission | None:
+    """The one permission of a route. Raises `TypeError` if it has several; `None` if it has none."""
+    if isinstance(route, APIRoute):
+        stack, found = [route.dependant], []
+        while stack:
+            dependant = stack.pop()
+            if isinstance(dependant.call, Permission):
+                found.append(dependant.call)
+            stack.extend(dependant.dependencies)
+    else:
+        found = [permission] if (permission := getattr(route, "permission", None)) else []
+    if len(set(found)) > 1:
+        raise TypeError(f"{getattr(route, 'path', route)} has {len(found)} permissions, it must have one")
+    return found[0] if found else None

@@ -1,0 +1,125 @@
+"""Ed25519 signatures: tokens of the gateway, quotes of ticketing. The signer publishes its public keys as a JWK set.
+
+A verifier fetches the set when it meets a key it does not know (at most every few seconds), keeps what it has while the
+signer is away, and remembers a verified token until it expires, because verifying costs as much as a whole request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import time
+from typing import Any
+
+import aiohttp
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from chassis.logging import get_logger
+from chassis.problems import Unauthorised, Unavailable
+
+log = get_logger(__name__)
+
+ALGORITHM = "EdDSA"
+REFETCH_SECONDS = 5.0
+REMEMBERED = 20_000
+LEEWAY_SECONDS = 5
+
+
+class Signer:
+    """Signs with one key; `issuer` names the service."""
+
+    def __init__(self, pem: str, issuer: str) -> None:
+        key = load_pem_private_key(pem.encode(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError(f"the signing key of {issuer} is not an Ed25519 key in PEM")
+        self._key = key
+        self._issuer = issuer
+        raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.kid = hashlib.sha256(raw).hexdigest()[:16]
+        self._x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+    def sign(self, claims: dict[str, Any], *, ttl_seconds: float, audience: str) -> str:
+        """A compact JWS of the claims, valid for `ttl_seconds`."""
+        now = time.time()
+        payload = {**claims, "iss": self._issuer, "aud": audience, "iat": int(now), "exp": int(now + ttl_seconds)}
+        return jwt.encode(payload, self._key, algorithm=ALGORITHM, headers={"kid": self.kid})
+
+    def jwks(self) -> dict[str, Any]:
+        """The public key, as a JWK set."""
+        key = {"kty": "OKP", "crv": "Ed25519", "x": self._x, "kid": self.kid, "alg": ALGORITHM, "use": "sig"}
+        return {"keys": [key]}
+
+
+class KeySet:
+    """Verifies tokens of one issuer, by the address of its key set or by the set itself."""
+
+    def __init__(self, *, url: str = "", inline: str = "") -> None:
+        self._url = url
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at = -REFETCH_SECONDS
+        self._fetching = asyncio.Lock()
+        self._remembered: dict[tuple[str, str], dict[str, Any]] = {}
+        if inline:
+            self._accept(json.loads(inline))
+
+    async def verify(self, token: str, *, audience: str, issuer: str) -> dict[str, Any]:
+        """The claims. Raises `Unauthorised` for a token that is not valid, `Unavailable` when no key can be had."""
+        known = self._remembered.get((token, audience))
+        if known is not None and known["exp"] > time.time():
+            return known
+        try:
+            kid = jwt.get_unverified_header(token).get("kid", "")
+            key = await self._key(kid)
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=audience,
+                issuer=issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iat", "iss", "aud"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthorised("The token has expired. Get a new one.") from None
+        except (jwt.PyJWTError, ValueError) as error:
+            raise Unauthorised(f"The token is not valid: {error}.") from None
+        if len(self._remembered) >= REMEMBERED:
+            self._remembered.clear()
+        self._remembered[token, audience] = claims
+        return claims
+
+    async def load(self) -> bool:
+        """Whether there is at least one key, after fetching if there is none."""
+        if not self._keys and self._url:
+            await self._fetch()
+        return bool(self._keys)
+
+    async def _key(self, kid: str) -> jwt.PyJWK:
+        if kid not in self._keys and self._url:
+            await self._fetch()
+        if not self._keys:
+            raise Unavailable("The keys to check tokens cannot be fetched. Try again in a moment.")
+        if kid not in self._keys:
+            raise jwt.InvalidTokenError("it was signed with an unknown key")
+        return self._keys[kid]
+
+    async def _fetch(self) -> None:
+        async with self._fetching:
+            if time.monotonic() - self._fetched_at < (REFETCH_SECONDS if self._keys else 0.5):
+                return
+            self._fetched_at = time.monotonic()
+            try:
+                timeout = aiohttp.ClientTimeout(total=3)
+                async with aiohttp.ClientSession(timeout=timeout) as client, client.get(self._url) as answer:
+                    answer.raise_for_status()
+                    self._accept(await answer.json())
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                log.warning("keys not fetched", url=self._url, error=repr(error))
+
+    def _accept(self, jwks: dict[str, Any]) -> None:
+        self._keys = {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in jwks["keys"]}
+        self._remembered.clear()

@@ -1,0 +1,138 @@
+"""Every error is RFC 9457 `application/problem+json` with a stable `type` and a sentence that says what to do."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import orjson
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from chassis import context
+from chassis.errors import is_passing
+from chassis.logging import get_logger
+
+log = get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """An error for the caller. Subclasses name themselves; `extra` members are added to the answer as they are."""
+
+    status: ClassVar[int] = 400
+    slug: ClassVar[str] = "bad-request"
+    title: ClassVar[str] = "The request cannot be carried out"
+
+    def __init__(self, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = headers or {}
+        self.extra = extra
+
+
+class Unauthorised(Problem):
+    status, slug, title = 401, "sign-in-needed", "Sign in first"
+
+
+class Forbidden(Problem):
+    status, slug, title = 403, "forbidden", "Not allowed"
+
+
+class NotFound(Problem):
+    status, slug, title = 404, "not-found", "There is no such thing"
+
+
+class Conflict(Problem):
+    status, slug, title = 409, "conflict", "The state does not allow this"
+
+
+class PreconditionFailed(Problem):
+    status, slug, title = 412, "changed-meanwhile", "Somebody changed it meanwhile"
+
+
+class Invalid(Problem):
+    status, slug, title = 422, "invalid", "Something in the request is not right"
+
+
+class PreconditionRequired(Problem):
+    status, slug, title = 428, "version-needed", "Say which version you saw"
+
+
+class TooManyRequests(Problem):
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after: int = 1, **extra: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
+
+
+class Unavailable(Problem):
+    status, slug, title = 503, "try-again", "Not available at the moment"
+
+    def __init__(self, detail: str, *, retry_after: int = 2, **extra: Any) -> None:
+        super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
+
+
+def body(status: int, slug: str, title: str, detail: str, **extra: Any) -> bytes:
+    """The JSON of a problem."""
+    members = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail}
+    request_id = context.request_id.get()
+    if request_id:
+        members["request_id"] = request_id
+    return orjson.dumps({**members, **extra}, default=str)
+
+
+def response(problem: Problem) -> Response:
+    return Response(
+        body(problem.status, problem.slug, problem.title, problem.detail, **problem.extra),
+        problem.status,
+        headers=problem.headers,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of an app a problem."""
+
+    @app.exception_handler(Problem)
+    async def ours(_: Request, error: Problem) -> Response:
+        return response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def validation(_: Request, error: RequestValidationError) -> Response:
+        errors = [
+            {"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]} for item in error.errors()
+        ]
+        detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:5])
+        return response(Invalid(detail, errors=errors))
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+        content = body(error.status_code, slug, HTTPStatus(error.status_code).phrase, str(error.detail))
+        return Response(content, error.status_code, headers=dict(error.headers or {}), media_type=MEDIA_TYPE)
+
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(PoolTimeout)
+    @app.exception_handler(OSError)
+    async def database(request: Request, error: Exception) -> Response:
+        if is_passing(error):
+            log.warning("request failed for a passing reason", path=request.url.path, error=repr(error))
+            return response(Unavailable("The service cannot reach its database. Try again in a moment."))
+        return unexpected(request, error)
+
+    @app.exception_handler(Exception)
+    async def other(request: Request, error: Exception) -> Response:
+        return unexpected(request, error)
+
+
+def unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    detail = "Something went wrong on our side; the request id helps us to find it."
+    return Response(body(500, "unexpected", "Unexpected error", detail), 500, media_type=MEDIA_TYPE)
