@@ -1,0 +1,1 @@
+"""The local platform: embedded PostgreSQL and Kafka, the services, the card provider and the mail catcher."""

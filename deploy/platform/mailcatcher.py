@@ -1,0 +1,177 @@
+"""A mail server that delivers nothing: it keeps every mail, for people to read on a page and for tests to count.
+
+`python -m deploy.platform.mailcatcher` serves SMTP on SMTP_PORT and the page on PORT, and keeps mails in MAIL_FOLDER.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import email.policy
+import json
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from pathlib import Path
+from uuid import uuid4
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+MOST = 32 * 1024 * 1024
+"""Bytes of the largest mail that is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    name: str
+    content_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One received mail. `raw` is what came over the wire; everything else is read from it."""
+
+    id: str
+    received_at: datetime
+    sender: str
+    recipients: tuple[str, ...]
+    raw: bytes
+    message: EmailMessage = field(repr=False)
+
+    @classmethod
+    def parse(cls, id: str, received_at: datetime, sender: str, recipients: Iterable[str], raw: bytes) -> Mail:
+        message = email.message_from_bytes(raw, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)  # noqa: S101 - the default policy makes no other class
+        return cls(id, received_at, sender, tuple(recipients), raw, message)
+
+    @property
+    def subject(self) -> str:
+        return str(self.message["Subject"] or "")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name: str(value) for name, value in self.message.items()}
+
+    @property
+    def text(self) -> str:
+        return self._body("plain")
+
+    @property
+    def html(self) -> str:
+        return self._body("html")
+
+    def _body(self, kind: str) -> str:
+        part = self.message.get_body(preferencelist=(kind,))
+        return str(part.get_content()) if part is not None else ""
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        return tuple(
+            Attachment(part.get_filename() or "unnamed", part.get_content_type(), part.get_payload(decode=True) or b"")
+            for part in self.message.iter_attachments()
+        )
+
+
+class MailCatcher:
+    """Receives mails over SMTP. Any user name and password are accepted, and none as well.
+
+    `refuse` makes the next deliveries fail, to see a sender try again.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", port: int = 0, folder: Path | None = None) -> None:
+        self.host = host
+        self.port = port
+        self.folder = folder
+        self.messages: list[Mail] = []
+        self._refusals: list[str] = []
+        self._server: asyncio.Server | None = None
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.messages = _stored(folder)
+
+    @property
+    def smtp_url(self) -> str:
+        return f"smtp://{self.host}:{self.port}"
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        listener = socket.create_server((self.host, self.port))
+        self.port = int(listener.getsockname()[1])
+        self._server = await loop.create_server(lambda: _protocol(self, loop), sock=listener)
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def to(self, address: str) -> list[Mail]:
+        """The mails for one address, oldest first."""
+        return [mail for mail in self.messages if address.lower() in (to.lower() for to in mail.recipients)]
+
+    def find(self, id: str) -> Mail | None:
+        return next((mail for mail in self.messages if mail.id == id), None)
+
+    def clear(self) -> None:
+        self.messages.clear()
+        if self.folder is not None:
+            for file in self.folder.glob("*.eml"):
+                file.unlink()
+                file.with_suffix(".json").unlink(missing_ok=True)
+
+    def refuse(self, times: int, answer: str = "451 try again later") -> None:
+        """Answer the next `times` mails with an SMTP error (4xx: later; 5xx: never)."""
+        self._refusals += [answer] * times
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self._refusals:
+            return self._refusals.pop(0)
+        raw = envelope.content if isinstance(envelope.content, bytes) else str(envelope.content).encode()
+        now = datetime.now(UTC)
+        id = f"{now:%Y%m%d-%H%M%S-%f}-{uuid4().hex[:6]}"
+        mail = Mail.parse(id, now, envelope.mail_from or "", envelope.rcpt_tos, raw)
+        if self.folder is not None:
+            about = {"sender": mail.sender, "recipients": mail.recipients, "received_at": now.isoformat()}
+            (self.folder / f"{id}.json").write_text(json.dumps(about))
+            (self.folder / f"{id}.eml").write_bytes(raw)
+        self.messages.append(mail)
+        return "250 kept"
+
+
+def _protocol(catcher: MailCatcher, loop: asyncio.AbstractEventLoop) -> SMTP:
+    return SMTP(
+        catcher,
+        data_size_limit=MOST,
+        enable_SMTPUTF8=True,
+        hostname="footlights.local",
+        auth_require_tls=False,
+        authenticator=lambda *_: _Accepted(),
+        loop=loop,
+    )
+
+
+class _Accepted:
+    success = True
+    handled = False
+    message = None
+    auth_data = b""
+
+
+def _stored(folder: Path) -> list[Mail]:
+    mails = []
+    for file in sorted(folder.glob("*.eml")):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            about = json.loads(file.with_suffix(".json").read_text())
+            at = datetime.fromisoformat(about["received_at"])
+            mails.append(Mail.parse(file.stem, at, about["sender"], about["recipients"], file.read_bytes()))
+    return mails
+
+
+if __name__ == "__main__":
+    from deploy.platform.mailpage import run
+
+    run(Path(os.environ.get("MAIL_FOLDER", ".footlights/mail")))

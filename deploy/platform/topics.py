@@ -1,0 +1,107 @@
+"""Applies `contracts/topics.py` to a Kafka: creates what is missing, corrects settings that differ, adds partitions.
+
+It never deletes a topic and never takes partitions away (Kafka cannot).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from contracts.topics import Topic, all_topics
+
+
+@dataclass(slots=True)
+class Applied:
+    """What `apply` changed."""
+
+    created: list[str] = field(default_factory=list)
+    grown: list[str] = field(default_factory=list)
+    corrected: list[str] = field(default_factory=list)
+
+
+@contextlib.asynccontextmanager
+async def administration(bootstrap_servers: str, timeout: float = 20) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client; waits up to `timeout` seconds for a broker that is just starting."""
+    deadline = asyncio.get_running_loop().time() + timeout
+    while True:
+        client = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, request_timeout_ms=10_000)
+        try:
+            await client.start()
+            break
+        except KafkaConnectionError:
+            await client.close()
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def apply(bootstrap_servers: str, topics: Iterable[Topic] | None = None) -> Applied:
+    """Make the broker's topics as the table says; idempotent."""
+    wanted = {topic.name: topic for topic in (topics or all_topics())}
+    applied = Applied()
+    async with administration(bootstrap_servers) as client:
+        brokers = len((await client.describe_cluster())["brokers"])
+        known = {entry["topic"]: entry for entry in await client.describe_topics()}
+        missing = [topic for name, topic in wanted.items() if name not in known]
+        await _create(client, missing, replication=min(3, brokers))
+        applied.created = [topic.name for topic in missing]
+        present = [topic for name, topic in wanted.items() if name in known]
+        small = [topic for topic in present if len(known[topic.name]["partitions"]) < topic.partitions]
+        if small:
+            await client.create_partitions({topic.name: NewPartitions(topic.partitions) for topic in small})
+            applied.grown = [topic.name for topic in small]
+        applied.corrected = await _correct(client, present)
+    return applied
+
+
+async def _create(client: AIOKafkaAdminClient, topics: list[Topic], replication: int) -> None:
+    if not topics:
+        return
+    fresh = [
+        NewTopic(topic.name, topic.partitions, replication, topic_configs=topic.config() | _durability(replication))
+        for topic in topics
+    ]
+    for attempt in range(20):
+        response = await client.create_topics(fresh)
+        errors = [(name, for_code(code)) for name, code, *_ in response.topic_errors if code]
+        bad = [(name, kind) for name, kind in errors if kind is not TopicAlreadyExistsError]
+        if not bad:
+            return
+        if not all(kind.retriable or "InvalidReplication" in kind.__name__ for _, kind in bad) or attempt == 19:
+            raise KafkaError(f"topics not created: {', '.join(f'{name}: {kind.__name__}' for name, kind in bad)}")
+        await asyncio.sleep(0.25)  # brokers of a new cluster register one after another
+
+
+def _durability(replication: int) -> dict[str, str]:
+    return {"min.insync.replicas": str(max(1, replication - 1))}
+
+
+async def _correct(client: AIOKafkaAdminClient, topics: list[Topic]) -> list[str]:
+    if not topics:
+        return []
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
+    current: dict[str, dict[str, str]] = {}
+    for response in await client.describe_configs(resources):
+        for _, _, _, name, entries in response.resources:
+            current[name] = {entry[0]: entry[1] for entry in entries}
+    changes = []
+    for topic in topics:
+        now = current.get(topic.name, {})
+        if any(now.get(key) != value for key, value in topic.config().items()):
+            # The request replaces all settings of the topic, so the ones that stay are sent along.
+            kept = {key: now[key] for key in ("min.insync.replicas",) if key in now}
+            changes.append(ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=kept | topic.config()))
+    if changes:
+        await client.alter_configs(changes)
+    return [change.name for change in changes]

@@ -1,0 +1,43 @@
+"""The embedded Kafka and its topics."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from contracts.topics import all_topics
+from deploy.platform import topics
+from tests.harness import Kafka
+
+
+async def test_all_topics_have_their_partitions(kafka: Kafka):
+    async with topics.administration(kafka.bootstrap_servers) as client:
+        found = {entry["topic"]: len(entry["partitions"]) for entry in await client.describe_topics()}
+    for topic in all_topics():
+        assert found[topic.name] == topic.partitions
+
+
+async def test_applying_again_changes_nothing_and_corrects_a_foreign_hand(kafka: Kafka):
+    again = await topics.apply(kafka.bootstrap_servers)
+    assert (again.created, again.grown, again.corrected) == ([], [], [])
+    async with topics.administration(kafka.bootstrap_servers) as client:
+        wrong = ConfigResource(ConfigResourceType.TOPIC, "orders.order", configs={"retention.ms": "1000"})
+        await client.alter_configs([wrong])
+    assert (await topics.apply(kafka.bootstrap_servers)).corrected == ["orders.order"]
+    assert (await topics.apply(kafka.bootstrap_servers)).corrected == []
+
+
+async def test_records_survive_a_crash_of_the_broker(own_kafka: Kafka):
+    producer = AIOKafkaProducer(bootstrap_servers=own_kafka.bootstrap_servers, acks="all")
+    await producer.start()
+    await producer.send_and_wait("orders.order", b"kept")
+    await producer.stop()
+    own_kafka.kill()
+    own_kafka.start()
+    consumer = AIOKafkaConsumer(
+        "orders.order", bootstrap_servers=own_kafka.bootstrap_servers, auto_offset_reset="earliest", group_id="test"
+    )
+    await consumer.start()
+    record = await consumer.getone()
+    await consumer.stop()
+    assert record.value == b"kept"
