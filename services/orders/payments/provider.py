@@ -67,6 +67,13 @@ class StartedPayment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderRefund:
+    reference: str
+    status: ProviderRefundStatus
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderPayment:
     reference: str
     status: ProviderStatus
@@ -75,13 +82,8 @@ class ProviderPayment:
     refunded: Money
     reason: str | None = None
     """Why it failed, in the provider's words."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderRefund:
-    reference: str
-    status: ProviderRefundStatus
-    reason: str | None = None
+    refunds: tuple[ProviderRefund, ...] = ()
+    """Every refund made so far: how a pending one is followed. `refunded` counts those that are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,8 @@ class ProviderEvent:
     id: str
     reference: str
     kind: str
+    payment_id: UUID | None = None
+    """Our own id, where the event carries it: find the payment by it first, by `reference` otherwise."""
 
 
 class PaymentProvider(Protocol):
