@@ -1,4 +1,4 @@
-"""Builds a service: FastAPI with problems, logs, metrics and health, and around it the relay, the consumer and the jobs."""
+"""Builds a service: FastAPI with problems, logs, metrics and health; around it relay, consumer and jobs."""
 
 from __future__ import annotations
 

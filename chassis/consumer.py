@@ -349,7 +349,7 @@ class Tail:
 
 
 async def _keep_raw(records: Any) -> KafkaMessage:
-    """FastStream's own parser drops a batch with a null or non-UTF-8 header silently; ours keeps the records as they are."""
+    """FastStream's own parser silently drops a batch with a null or non-UTF-8 header; ours keeps the records."""
     return KafkaMessage(raw_message=records, body=b"", headers={}, message_id="", consumer=FAKE_CONSUMER)
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from alembic import command, context
 from alembic.config import Config
-from alembic.operations import Operations
 from sqlalchemy import MetaData, pool
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -45,6 +44,18 @@ BEGIN
     DELETE FROM idempotency_key WHERE created_at < now() - interval '7 days';
 END $$
 """
+
+
+class Executes(Protocol):
+    """Runs one statement: Alembic's `op`, or anything like it."""
+
+    def execute(self, sqltext: str, /) -> None: ...
+
+
+class Operations(Executes, Protocol):
+    """What we use of Alembic's `op` module."""
+
+    def get_bind(self) -> Connection: ...
 
 
 def config(service: str, database_url: str) -> Config:
@@ -90,7 +101,7 @@ def create_chassis_tables(op: Operations) -> None:
     op.execute("SELECT footlights_rotate('1 hour')")
 
 
-def protect(op: Operations, table: str, *, service: str, account_column: str | None = None) -> None:
+def protect(op: Executes, table: str, *, service: str, account_column: str | None = None) -> None:
     """Lets the api role see only rows of the caller's organisation, or of the caller's own account if there is a column
     for it. The worker role sees all."""
     mine = "organisation = nullif(current_setting('footlights.organisation', true), '')::uuid"

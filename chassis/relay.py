@@ -49,6 +49,10 @@ SET_ASIDE = """
     SELECT id, topic, key, value, headers, attempts, created_at, $2 FROM failed
 """
 
+WAITING = """
+    SELECT count(*) AS n, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS age FROM outbox
+"""
+
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTopicError, CorruptRecordException)
 """What another attempt, or another broker, will not change."""
 
@@ -187,9 +191,7 @@ class Relay:
     async def _upkeep(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
         """Keeps the partitions of published events and the gauges. Returns seconds until the next time."""
         await connection.execute("SELECT footlights_rotate($1::text::interval)", KEEP, timeout=30)
-        waiting = await connection.fetch(
-            "SELECT count(*) AS n, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS age FROM outbox"
-        )
+        waiting = await connection.fetch(WAITING)
         metrics.OUTBOX_DEPTH.set(waiting[0]["n"])
         metrics.OUTBOX_AGE.set(float(waiting[0]["age"]))
         return 5.0

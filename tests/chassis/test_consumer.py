@@ -1,0 +1,187 @@
+"""Events take effect exactly once and in order, and no record blocks a partition."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from chassis import dead_letters, inbox
+from chassis.consumer import Consumer, ConsumerRunner
+from chassis.db import Database
+from chassis.relay import Relay
+from contracts.crm import CustomerChanged
+from contracts.topics import dead_letter_topic
+from deploy.platform.databases import DatabaseUrls
+from tests.chassis import probe
+from tests.chassis.probe import changed, new_customers, produce, record_of, running, tally
+from tests.harness import Kafka, eventually
+
+
+async def dead(kafka: Kafka, group: str = "crm") -> list[dead_letters.DeadLetter]:
+    return [letter async for letter in dead_letters.read(group, kafka.bootstrap_servers)]
+
+
+@pytest.fixture
+def tallies(group: str, monkeypatch: pytest.MonkeyPatch) -> Consumer:
+    """Its dead letters go to the topic of crm, which exists."""
+    monkeypatch.setattr(dead_letters, "dead_letter_topic", lambda _: dead_letter_topic("crm"))
+    return probe.consumer(group)
+
+
+async def test_the_same_event_twice_takes_effect_once(
+    db: Database, kafka: Kafka, settings: probe.Settings, tallies: Consumer
+) -> None:
+    customer = uuid4()
+    once, twice = record_of(changed(customer, "once")), record_of(changed(customer, "twice"))
+    await produce(kafka, [twice, once, twice, twice])
+    async with running(ConsumerRunner(tallies, db, settings).run()):
+        await eventually(lambda: tally(db, customer))
+        await produce(kafka, [twice, record_of(changed(customer, "end"))])
+        await eventually(lambda: _has(db, customer, "end"))
+    assert await tally(db, customer) == ["twice", "once", "end"]
+
+
+async def test_control_without_the_inbox_an_event_takes_effect_twice(
+    db: Database, kafka: Kafka, settings: probe.Settings, tallies: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def all_new(_session: object, _consumer: str, ids: list[object]) -> list[object]:
+        return [identifier for identifier in ids for _ in range(9)]
+
+    class Forgetful(set):  # type: ignore[type-arg]
+        def discard(self, _: object) -> None:
+            """Remembers nothing."""
+
+    async def forget(session: object, consumer: str, ids: list[object]) -> Forgetful:
+        return Forgetful(ids)
+
+    monkeypatch.setattr(inbox, "record", forget)
+    customer = uuid4()
+    await produce(kafka, [record_of(changed(customer, "twice"))] * 2)
+    async with running(ConsumerRunner(tallies, db, settings).run()):
+        assert await eventually(lambda: _has(db, customer, "twice", times=2))
+
+
+async def test_a_consumer_killed_between_commit_and_offsets_repeats_nothing(
+    db: Database, kafka: Kafka, urls: DatabaseUrls, settings: probe.Settings, group: str
+) -> None:
+    customer = uuid4()
+    await produce(kafka, [record_of(changed(customer, str(n))) for n in range(20)])
+    killed = await probe.run_process("consumer", group, urls, kafka, crash="before offsets")
+    assert await asyncio.wait_for(killed.wait(), 30) == 9
+    await produce(kafka, [record_of(changed(customer, "end"))])
+    async with running(ConsumerRunner(probe.consumer(group), db, settings).run()):
+        await eventually(lambda: _has(db, customer, "end"), timeout=40)
+    assert await tally(db, customer) == [*(str(n) for n in range(20)), "end"]
+
+
+async def test_events_of_a_key_stay_in_order_while_a_replica_joins_and_leaves(
+    db: Database, kafka: Kafka, settings: probe.Settings, group: str
+) -> None:
+    customers = new_customers(20)
+    async with (
+        running(Relay(db, kafka.bootstrap_servers, "probe").run()),
+        running(ConsumerRunner(probe.consumer(group), db, settings).run()),
+    ):
+        for n in range(10):
+            await probe.publish(db, [changed(customer, str(n)) for customer in customers])
+            if n == 2:
+                other = asyncio.create_task(ConsumerRunner(probe.consumer(group), db, settings).run())
+            if n == 6:
+                other.cancel()
+            await asyncio.gather(*(eventually(lambda c=c, n=n: _has(db, c, str(n))) for c in customers[:2]))
+        for customer in customers:
+            await eventually(lambda c=customer: _has(db, c, "9"), timeout=40)
+            assert await tally(db, customer) == [str(n) for n in range(10)]
+
+
+async def test_bad_records_in_a_batch_of_500_do_not_block_it(
+    db: Database, kafka: Kafka, settings: probe.Settings, tallies: Consumer
+) -> None:
+    customer = uuid4()
+    records = [record_of(changed(customer, str(n))) for n in range(500)]
+    good = records[0]
+    strange = {
+        "null header": {**good, "headers": [*record_of(changed(customer, "null header"))["headers"], ("x", None)]},
+        "bytes header": {**record_of(changed(customer, "bytes")), "headers": None},
+    }
+    strange["null header"] = record_of(changed(customer, "null header"))
+    strange["null header"]["headers"] += [("x-null", None)]
+    strange["bytes header"] = record_of(changed(customer, "bytes header"))
+    strange["bytes header"]["headers"] += [("x-bytes", b"\xff\xfe")]
+    unknown = record_of(changed(customer, "unknown"))
+    unknown["headers"] = [(k, b"crm.customer.beamed.v1" if k == "ce_type" else v) for k, v in unknown["headers"]]
+    key = good["key"]
+    bad = [
+        {"key": key, "value": b"{", "headers": record_of(changed(customer, "x"))["headers"]},
+        {"key": key, "value": b"no event at all", "headers": []},
+        {"key": key, "value": None, "headers": record_of(changed(customer, "x"))["headers"]},
+        record_of(changed(customer, "permanent")),
+        record_of(changed(customer, "bug")),
+    ]
+    before = len(await dead(kafka))
+    await produce(kafka, [*records[:250], *strange.values(), unknown, *bad, *records[250:]])
+    async with running(ConsumerRunner(tallies, db, settings).run()):
+        await eventually(lambda: _has(db, customer, "499"), timeout=60)
+        letters = (await eventually(lambda: _letters(kafka, before + len(bad))))[before:]
+    names = await tally(db, customer)
+    assert names == [*(str(n) for n in range(250)), *strange, *(str(n) for n in range(250, 500))]
+    assert len(letters) == len(bad)
+    reasons = " ".join(letter.reason for letter in letters)
+    assert "ce_type is missing" in reasons
+    assert "refused for ever" in reasons
+    assert "a mistake of ours" in reasons
+    assert {letter.value for letter in letters} == {record["value"] for record in bad}
+
+
+async def test_a_dead_letter_can_be_replayed_once_the_cause_is_mended(
+    db: Database, kafka: Kafka, settings: probe.Settings, tallies: Consumer, group: str
+) -> None:
+    customer = uuid4()
+    before = len(await dead(kafka))
+    await produce(kafka, [record_of(changed(customer, "bug")), record_of(changed(customer, "fine"))])
+    async with running(ConsumerRunner(tallies, db, settings).run()):
+        letter = (await eventually(lambda: _letters(kafka, before + 1)))[-1]
+        await eventually(lambda: _has(db, customer, "fine"))
+    mended = Consumer(group)
+    mended.handlers = {CustomerChanged.event_type: _append}
+    await dead_letters.replay([letter, letter], kafka.bootstrap_servers)
+    async with running(ConsumerRunner(mended, db, settings).run()):
+        await eventually(lambda: _has(db, customer, "bug"), timeout=30)
+    assert await tally(db, customer) == ["fine", "bug"]
+
+
+async def test_too_many_dead_letters_stop_the_consumer_with_the_records_kept(
+    db: Database, kafka: Kafka, urls: DatabaseUrls, tallies: Consumer
+) -> None:
+    customer = uuid4()
+    before = len(await dead(kafka))
+    await produce(kafka, [record_of(changed(customer, "bug")) for _ in range(8)])
+    runner = ConsumerRunner(tallies, db, probe.settings_for(urls, kafka, kafka_dead_letter_limit=3))
+    async with running(runner.run()):
+        await eventually(lambda: runner.stopped)
+        assert not runner.ready
+        assert len(await dead(kafka)) - before <= 3
+        await produce(kafka, [record_of(changed(customer, "later"))])
+    assert await tally(db, customer) == []
+
+
+async def _append(session: object, event: object) -> None:
+    await session.execute(  # type: ignore[attr-defined]
+        probe.APPEND,
+        {
+            "customer": event.data.customer_id,  # type: ignore[attr-defined]
+            "organisation": event.organisation,  # type: ignore[attr-defined]
+            "name": event.data.name,  # type: ignore[attr-defined]
+        },
+    )
+
+
+async def _has(db: Database, customer: object, name: str, times: int = 1) -> bool:
+    return (await tally(db, customer)).count(name) >= times  # type: ignore[arg-type]
+
+
+async def _letters(kafka: Kafka, count: int) -> list[dead_letters.DeadLetter]:
+    letters = await dead(kafka)
+    return letters if len(letters) >= count else []

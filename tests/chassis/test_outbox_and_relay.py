@@ -1,0 +1,132 @@
+"""An event is published if and only if its transaction committed, in order per key, whatever dies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from chassis import outbox, relay
+from chassis.db import Database
+from chassis.relay import Relay
+from contracts.crm import CustomerChanged
+from deploy.platform.databases import DatabaseUrls
+from tests.chassis import probe
+from tests.chassis.probe import ORGANISATION, changed, new_customers, running
+from tests.harness import Kafka, eventually
+
+
+async def depth(db: Database, table: str = "outbox") -> int:
+    async with db.as_worker() as session:
+        return await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0  # noqa: S608
+
+
+async def drained(db: Database) -> bool:
+    return await depth(db) == 0
+
+
+async def test_events_commit_with_their_transaction_in_order(db: Database) -> None:
+    customer = uuid4()
+    await probe.publish(db, [changed(customer, str(n)) for n in range(3)])
+    async with db.as_worker() as session:
+        rows = (await session.execute(text("SELECT topic, key, value FROM outbox ORDER BY id"))).all()
+    assert [json.loads(row.value)["name"] for row in rows] == ["0", "1", "2"]
+    assert {(row.topic, bytes(row.key).decode()) for row in rows} == {("crm.customer", str(customer))}
+
+
+async def test_a_rolled_back_transaction_publishes_nothing(db: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with db.as_worker() as session:
+            outbox.add(session, changed(uuid4(), "lost"), organisation=ORGANISATION)
+            raise RuntimeError("the command failed")
+    await probe.publish(db, [])
+    assert await depth(db) == 0
+
+
+async def test_the_relay_publishes_in_order_and_keeps_what_it_published(db: Database, kafka: Kafka) -> None:
+    customers = new_customers(5)
+    for n in range(40):
+        await probe.publish(db, [changed(customer, str(n)) for customer in customers])
+    async with running(Relay(db, kafka.bootstrap_servers, "probe").run()):
+        await eventually(lambda: drained(db))
+    found = await probe.names_on_topic(kafka, set(customers))
+    assert all(names == [str(n) for n in range(40)] for names in found.values())
+    assert await depth(db, "outbox_published") == 200
+
+
+async def test_a_relay_killed_between_send_and_delete_loses_nothing(
+    db: Database, kafka: Kafka, urls: DatabaseUrls, group: str
+) -> None:
+    customer = uuid4()
+    await probe.publish(db, [changed(customer, str(n)) for n in range(10)])
+    killed = await probe.run_process("relay", group, urls, kafka, crash="after send")
+    assert await asyncio.wait_for(killed.wait(), 30) == 9
+    assert await depth(db) == 10, "it died before taking them out"
+    async with running(Relay(db, kafka.bootstrap_servers, "probe").run()):
+        await eventually(lambda: drained(db))
+    names = (await probe.names_on_topic(kafka, {customer}))[customer]
+    assert names == [str(n) for n in range(10)] * 2, "all again, in order: consumers skip them by their inbox"
+
+
+async def publish_with_two_relays(db: Database, kafka: Kafka) -> list[str]:
+    customer = uuid4()
+    async with (
+        running(Relay(db, kafka.bootstrap_servers, "one").run()),
+        running(Relay(db, kafka.bootstrap_servers, "two").run()),
+    ):
+        for n in range(300):
+            await probe.publish(db, [changed(customer, str(n))])
+        await eventually(lambda: drained(db))
+    return (await probe.names_on_topic(kafka, {customer}))[customer]
+
+
+async def test_two_relays_at_once_publish_in_order_and_once(db: Database, kafka: Kafka) -> None:
+    assert await publish_with_two_relays(db, kafka) == [str(n) for n in range(300)]
+
+
+async def test_control_without_the_leader_lock_two_relays_repeat_events(
+    db: Database, kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "LOCK", "SELECT true")
+    assert await publish_with_two_relays(db, kafka) != [str(n) for n in range(300)]
+
+
+async def test_another_relay_takes_over_when_the_leaders_connection_dies(db: Database, kafka: Kafka) -> None:
+    one, two = Relay(db, kafka.bootstrap_servers, "one"), Relay(db, kafka.bootstrap_servers, "two")
+    async with running(one.run()), running(two.run()):
+        await eventually(lambda: one.leading or two.leading)
+        async with db.as_worker() as session:
+            await session.execute(
+                text("""
+                    SELECT pg_terminate_backend(pid) FROM pg_locks
+                    WHERE locktype = 'advisory' AND granted
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                """)
+            )
+        customer = uuid4()
+        await probe.publish(db, [changed(customer, "after")])
+        await eventually(lambda: drained(db))
+    assert (await probe.names_on_topic(kafka, {customer}))[customer] == ["after"]
+
+
+async def test_an_event_kafka_refuses_is_set_aside_and_the_rest_goes_on(db: Database, kafka: Kafka) -> None:
+    customer = uuid4()
+    huge = CustomerChanged(customer_id=customer, name="x" * 2_000_000, emails=(), phones=())
+    await probe.publish(db, [changed(customer, "before"), huge, changed(customer, "after")])
+    async with running(Relay(db, kafka.bootstrap_servers, "probe").run()):
+        await eventually(lambda: drained(db))
+    assert await depth(db, "outbox_failed") == 1
+    names = (await probe.names_on_topic(kafka, {customer}))[customer]
+    assert list(dict.fromkeys(names)) == ["before", "after"]
+
+
+async def test_old_partitions_of_published_events_are_dropped(db: Database) -> None:
+    async with db.as_worker() as session:
+        await session.execute(text("SELECT footlights_rotate('-3 hours')"))
+        left = await session.scalar(
+            text("SELECT count(*) FROM pg_inherits WHERE inhparent = 'outbox_published'::regclass")
+        )
+    assert left == 0
