@@ -1,0 +1,95 @@
+"""What the process asks for: events to publish and entries of the ledger. All are carried out in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class About(StrEnum):
+    """Order events that need nothing but the order."""
+
+    INTERESTED = "interested"
+    PLACED = "placed"
+    PAID = "paid"
+    CONFIRMED = "confirmed"
+    EXPIRED = "expired"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    what: About
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellCancelled:
+    was_paid: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeTickets:
+    request: UUID
+    seats: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellRefunded:
+    refund: UUID
+    amount: int
+    line_ids: tuple[UUID, ...]
+    full: bool
+
+
+class Money(StrEnum):
+    """Payment events."""
+
+    STARTED = "started"
+    HELD = "held"
+    RECEIVED = "received"
+    FAILED = "failed"
+    REFUNDED = "refunded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellPayment:
+    what: Money
+    payment: UUID
+    amount: int
+    reason: str = ""
+    refund: UUID | None = None
+
+
+class Account(StrEnum):
+    """Accounts of the ledger; every transaction's sum is zero."""
+
+    HELD = "held"
+    """Authorised at a provider, not yet ours."""
+    CASH = "cash"
+    """Received, at a provider or by hand."""
+    BUYER = "buyer"
+    """What a buyer gave and has not been given goods for; zero when an order is settled."""
+    SALES = "sales"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """Move `amount` into `debit` out of `credit`."""
+
+    debit: Account
+    credit: Account
+    amount: int
+    why: str
+    payment: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEnrolments:
+    """The buyer of a course becomes a student (ORD-50)."""
+
+
+Command = Tell | TellCancelled | RevokeTickets | TellRefunded | TellPayment | Post | OpenEnrolments
+Commands = tuple[Command, ...]

@@ -1,0 +1,313 @@
+"""Every transition of an order (sections 1.4, 1.6 and 12 of the requirements; GAP-8, GAP-15, GAP-18)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import singledispatch
+from uuid import UUID
+
+from contracts.orders import FunnelStage
+from services.orders.process import happenings as h
+from services.orders.process.commands import (
+    About,
+    Account,
+    Commands,
+    Money,
+    OpenEnrolments,
+    Post,
+    RevokeTickets,
+    Tell,
+    TellCancelled,
+    TellPayment,
+    TellRefunded,
+)
+from services.orders.process.settle import drop, hold_returned, let_go, observe, sale, settle, told
+from services.orders.process.state import (
+    EXPIRED,
+    MANUAL,
+    Delivery,
+    LineState,
+    Payment,
+    PaymentStage,
+    Refund,
+    State,
+)
+
+Decision = tuple[State, Commands]
+
+UNAVAILABLE = "seats_unavailable"
+PAYMENT_LOST = "payment_lost"
+REFUNDED = "refunded"
+
+
+class NotPossible(Exception):
+    """What a person asks does not fit the order's state. Facts are never refused."""
+
+
+def decide(state: State, happening: h.Happening) -> Decision:
+    """The order after `happening`, and what must be told and posted. Raises `NotPossible` for requests of people."""
+    return _on(happening, state)
+
+
+@singledispatch
+def _on(happening: h.Happening, state: State) -> Decision:
+    raise TypeError(f"nothing decides {happening!r}")
+
+
+@_on.register
+def _hold_placed(happening: h.HoldPlaced, state: State) -> Decision:
+    if state.stage is not None:
+        until = max(state.hold_until or happening.expires_at, happening.expires_at)
+        return replace(state, hold_until=until), ()
+    interested = replace(state, stage=FunnelStage.INTERESTED, lines=happening.lines, hold_until=happening.expires_at)
+    return interested, (Tell(About.INTERESTED),)
+
+
+@_on.register
+def _hold_extended(happening: h.HoldExtended, state: State) -> Decision:
+    """Staff may give a buyer more time (TKT-20); our own prolongation of a placed order does not move its deadline."""
+    if state.hold_until is not None and happening.expires_at <= state.hold_until:
+        return state, ()
+    return replace(state, hold_until=happening.expires_at), ()
+
+
+@_on.register
+def _hold_released(happening: h.HoldReleased, state: State) -> Decision:
+    state = replace(state, hold_released=True)
+    if state.stage is not FunnelStage.AWAITING_PAYMENT or happening.by_expiry:
+        # An expired hold of a placed order is asked for again when the money comes.
+        return state, ()
+    return _cancel_unpaid(state, "hold_released")
+
+
+@_on.register
+def _checked_out(happening: h.CheckedOut, state: State) -> Decision:
+    if state.stage not in (None, FunnelStage.INTERESTED):
+        raise NotPossible("The order was already placed.")
+    if state.hold_released:
+        raise NotPossible("The seats are no longer held.")
+    state = replace(state, stage=FunnelStage.AWAITING_PAYMENT, lines=happening.lines, due_at=happening.pay_by)
+    state, paid = _pay(state)
+    return state, (Tell(About.PLACED), *paid)
+
+
+@_on.register
+def _payment_opened(happening: h.PaymentOpened, state: State) -> Decision:
+    if state.stage is not FunnelStage.AWAITING_PAYMENT:
+        raise NotPossible("The order does not await payment.")
+    payment = Payment(id=happening.payment_id, provider=happening.provider, asked=state.total)
+    state = replace(state, payments=(*state.payments, payment))
+    return state, (TellPayment(what=Money.STARTED, payment=payment.id, amount=payment.asked),)
+
+
+@_on.register
+def _payment_seen(happening: h.PaymentSeen, state: State) -> Decision:
+    before = state.payment(happening.payment_id)
+    if before is None:
+        return state, ()
+    after = observe(before, happening)
+    if after is before:
+        return state, ()
+    state = replace(state, payments=tuple(after if p.id == after.id else p for p in state.payments))
+    commands = told(before, after, happening.reason)
+    state, paid = _pay(state)
+    state, lost = _losing_money(state, happening.payment_id)
+    state, returned = hold_returned(state, before, after)
+    return _settled(state), (*commands, *paid, *lost, *returned)
+
+
+@_on.register
+def _marked_paid(happening: h.MarkedPaid, state: State) -> Decision:
+    """Writes a manual payment; open card pages are closed, and money that comes by them later goes back."""
+    if state.sold or not _welcomes_money(state):
+        raise NotPossible("Only an order that awaits payment can be marked as paid.")
+    payment = Payment(
+        id=happening.payment_id,
+        provider=MANUAL,
+        asked=state.total,
+        stage=PaymentStage.RECEIVED,
+        amount=state.total,
+        observed_at=happening.at,
+    )
+    opened = Payment(id=payment.id, provider=payment.provider, asked=payment.asked)
+    state = replace(state, payments=(*state.payments, payment))
+    commands = told(opened, payment, None)
+    state, paid = _pay(state)
+    return _settled(state), (*commands, *paid)
+
+
+@_on.register
+def _deadline_passed(happening: h.DeadlinePassed, state: State) -> Decision:
+    """First the order expires; its open payments are let go only after a grace, as money may be on its way."""
+    if state.due_at is None or happening.now < state.due_at:
+        return state, ()
+    if state.stage is not FunnelStage.AWAITING_PAYMENT:
+        return let_go(replace(state, due_at=None)), ()
+    is_open = any(p.stage is PaymentStage.OPEN for p in state.payments)
+    expired = replace(
+        state,
+        stage=FunnelStage.CANCELLED,
+        cancelled_from=state.stage,
+        cancel_reason=EXPIRED,
+        due_at=happening.grace_until if is_open else None,
+    )
+    return expired, (Tell(About.EXPIRED),)
+
+
+@_on.register
+def _cancel_asked(happening: h.CancelAsked, state: State) -> Decision:
+    if state.stage is FunnelStage.PAID:
+        return _cancel_paid(state, happening.request_id, happening.reason)
+    if state.stage in (FunnelStage.INTERESTED, FunnelStage.AWAITING_PAYMENT):
+        return _cancel_unpaid(state, happening.reason)
+    raise NotPossible("The order is already cancelled.")
+
+
+@_on.register
+def _refund_asked(happening: h.RefundAsked, state: State) -> Decision:
+    live = {line.id for line in state.lines if line.state is LineState.LIVE}
+    ids = live if happening.line_ids is None else set(happening.line_ids)
+    if state.stage is not FunnelStage.PAID or not ids:
+        raise NotPossible("Nothing of the order can be refunded.")
+    if not ids <= live:
+        raise NotPossible("Some of the lines are not part of the order, or were already refunded.")
+    if ids == live:
+        state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=REFUNDED)
+    state, commands = _take_back(state, happening.request_id, ids, REFUNDED)
+    return _settled(state), commands
+
+
+@_on.register
+def _tickets_issued(happening: h.TicketsIssued, state: State) -> Decision:
+    if state.delivery is not Delivery.REQUESTED:
+        return state, ()
+    state = replace(state, delivery=Delivery.ISSUED)
+    confirmed = (Tell(About.CONFIRMED),) if state.stage is FunnelStage.PAID else ()
+    return _settled(state), confirmed
+
+
+@_on.register
+def _conversion_refused(happening: h.ConversionRefused, state: State) -> Decision:
+    """No ticket can be had: everything goes back by itself."""
+    if state.delivery is not Delivery.REQUESTED:
+        return state, ()
+    state = replace(state, delivery=Delivery.REFUSED)
+    cancelled: Commands = ()
+    if state.stage is FunnelStage.PAID:
+        state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=UNAVAILABLE)
+        cancelled = (TellCancelled(was_paid=True, reason=UNAVAILABLE),)
+    state, posts = drop(state, {line.id for line in state.lines})
+    return _settled(state), (*cancelled, *posts)
+
+
+@_on.register
+def _tickets_voided(happening: h.TicketsVoided, state: State) -> Decision:
+    """Void tickets are worth nothing: their money goes back, whoever asked (a cancelled show does so unasked)."""
+    if not state.sold:
+        return state, ()
+    seats = set(happening.seats)
+    gone = {x.id for x in state.lines if x.is_seat and (x.request == happening.request_id or x.reference in seats)}
+    state, posts = drop(state, gone)
+    if state.stage is FunnelStage.PAID and all(line.state is LineState.GONE for line in state.lines):
+        state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=REFUNDED)
+    return _settled(state), posts
+
+
+@_on.register
+def _refund_done(happening: h.RefundDone, state: State) -> Decision:
+    refund = next((r for r in state.refunds if r.id == happening.refund_id), None)
+    if refund is None or refund.done:
+        return state, ()
+    state = _with_refund(state, replace(refund, done=True))
+    full = state.received == state.refunded and state.value == 0
+    is_surplus = state.stage is FunnelStage.PAID and not refund.line_ids
+    return state, (
+        Post(debit=Account.BUYER, credit=Account.CASH, amount=refund.amount, why="refunded", payment=refund.payment),
+        TellPayment(
+            what=Money.REFUNDED,
+            payment=refund.payment,
+            amount=refund.amount,
+            refund=refund.id,
+            reason="surplus" if is_surplus else state.cancel_reason or REFUNDED,
+        ),
+        Tell(About.CHANGED)
+        if is_surplus
+        else TellRefunded(refund=refund.id, amount=refund.amount, line_ids=refund.line_ids, full=full),
+    )
+
+
+@_on.register
+def _refund_failed(happening: h.RefundFailed, state: State) -> Decision:
+    """The provider refused; the money is still owed, so it is tried again under another idempotency key."""
+    refund = next((r for r in state.refunds if r.id == happening.refund_id), None)
+    if refund is None or refund.done:
+        return state, ()
+    return _with_refund(state, replace(refund, failures=refund.failures + 1)), ()
+
+
+def _with_refund(state: State, refund: Refund) -> State:
+    return replace(state, refunds=tuple(refund if r.id == refund.id else r for r in state.refunds))
+
+
+def _welcomes_money(state: State) -> bool:
+    late = state.stage is FunnelStage.CANCELLED and state.cancel_reason == EXPIRED
+    return not state.sold and (state.stage is FunnelStage.AWAITING_PAYMENT or late)
+
+
+def _pay(state: State) -> Decision:
+    """The transition to paid: also of an expired order, whose same seats are then asked for again."""
+    if not _welcomes_money(state) or state.money < state.total:
+        return state, ()
+    state = let_go(
+        replace(state, stage=FunnelStage.PAID, sold=True, due_at=None, cancelled_from=None, cancel_reason=None)
+    )
+    if state.has_seats:
+        return replace(state, delivery=Delivery.REQUESTED), (*sale(state), Tell(About.PAID), *_enrol(state))
+    return state, (*sale(state), Tell(About.PAID), *_enrol(state), Tell(About.CONFIRMED))
+
+
+def _enrol(state: State) -> Commands:
+    return (OpenEnrolments(),) if any(not line.is_seat for line in state.lines) else ()
+
+
+def _cancel_unpaid(state: State, reason: str) -> Decision:
+    """Nobody is told (ORD-52); ticketing frees the seats."""
+    state = let_go(
+        replace(
+            state,
+            stage=FunnelStage.CANCELLED,
+            cancelled_from=state.stage,
+            cancel_reason=reason,
+            due_at=None,
+        )
+    )
+    return _settled(state), (TellCancelled(was_paid=False, reason=reason),)
+
+
+def _cancel_paid(state: State, request: UUID, reason: str) -> Decision:
+    """Tickets become void first, then the money goes back (ORD-53)."""
+    live = {line.id for line in state.lines if line.state is LineState.LIVE}
+    state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=reason, due_at=None)
+    state, commands = _take_back(let_go(state), request, live, "cancelled")
+    return _settled(state), (*commands, TellCancelled(was_paid=True, reason=reason))
+
+
+def _take_back(state: State, request: UUID, ids: set[UUID], reason: str) -> Decision:
+    lines = tuple(replace(x, state=LineState.LEAVING, request=request) if x.id in ids else x for x in state.lines)
+    state = replace(state, lines=lines)
+    seats = tuple(x.reference for x in lines if x.id in ids and x.is_seat)
+    state, posts = drop(state, {x.id for x in lines if x.id in ids and not x.is_seat})
+    revoke = (RevokeTickets(request=request, seats=seats, reason=reason),) if seats else ()
+    return state, (*posts, *revoke)
+
+
+def _losing_money(state: State, payment_id: UUID) -> Decision:
+    """A hold lapsed at the provider: the order is not paid any more, so its tickets cannot stay."""
+    if not state.sold or state.stage is not FunnelStage.PAID or state.money >= state.value:
+        return state, ()
+    return _cancel_paid(state, payment_id, PAYMENT_LOST)
+
+
+def _settled(state: State) -> State:
+    overpaid = state.stage is FunnelStage.PAID and state.money > state.total
+    return settle(replace(state, overpaid=True) if overpaid else state)

@@ -1,0 +1,128 @@
+"""What can happen to an order: facts that others report, in any order and any number of times, and what people ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from services.orders.process.state import Line, PaymentStage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldPlaced:
+    lines: tuple[Line, ...]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldExtended:
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldReleased:
+    by_expiry: bool
+    """The period ran out; otherwise a person let go of the seats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedOut:
+    """A person asked to pay: for the seats of a signed quote, or staff entered an order (ORD-29, ORD-44)."""
+
+    lines: tuple[Line, ...]
+    pay_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentOpened:
+    payment_id: UUID
+    provider: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentSeen:
+    """The provider's authoritative state of a payment; `observed_at` is when it was asked, before it answered."""
+
+    payment_id: UUID
+    stage: PaymentStage
+    amount: int
+    observed_at: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedPaid:
+    """Staff have the money (ORD-48, ORD-51)."""
+
+    payment_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAsked:
+    """ORD-52, ORD-53."""
+
+    request_id: UUID
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundAsked:
+    """ORD-57; `line_ids` None is the whole order."""
+
+    request_id: UUID
+    line_ids: tuple[UUID, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadlinePassed:
+    now: datetime
+    grace_until: datetime
+    """How long the open payments of an expired order are left to arrive late."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketsIssued:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionRefused:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TicketsVoided:
+    request_id: UUID
+    seats: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundDone:
+    refund_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundFailed:
+    refund_id: UUID
+    reason: str
+
+
+Happening = (
+    HoldPlaced
+    | HoldExtended
+    | HoldReleased
+    | CheckedOut
+    | PaymentOpened
+    | PaymentSeen
+    | MarkedPaid
+    | CancelAsked
+    | RefundAsked
+    | DeadlinePassed
+    | TicketsIssued
+    | ConversionRefused
+    | TicketsVoided
+    | RefundDone
+    | RefundFailed
+)

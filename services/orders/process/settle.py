@@ -1,0 +1,172 @@
+"""The money of an order: what a payment's observation changes, and what must go back or be captured.
+
+`settle` looks at the whole state and not at what happened, so a surplus is found whatever its cause: two payments at
+once, a payment after a cancellation, tickets that could not be issued, a wrong amount.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID, uuid5
+
+from contracts.orders import FunnelStage
+from services.orders.process.commands import Account, Command, Commands, Money, Post, TellPayment, TellRefunded
+from services.orders.process.happenings import PaymentSeen
+from services.orders.process.state import (
+    MANUAL,
+    Delivery,
+    Line,
+    LineState,
+    Payment,
+    PaymentStage,
+    Refund,
+    State,
+    Wanted,
+)
+
+
+def observe(payment: Payment, seen: PaymentSeen) -> Payment:
+    """The payment after an observation; the same object when it tells nothing new.
+
+    An observation that is not newer than what we know may only move forward: it was asked for before and came late.
+    Money received stays received.
+    """
+    if payment.stage is PaymentStage.RECEIVED or seen.stage in (payment.stage, PaymentStage.OPEN):
+        return payment
+    late = seen.observed_at <= payment.observed_at
+    forward = payment.stage is PaymentStage.OPEN or seen.stage is PaymentStage.RECEIVED
+    if late and not forward:
+        return payment
+    wanted = payment.wanted if seen.stage is PaymentStage.HELD else None
+    has_money = seen.stage in (PaymentStage.HELD, PaymentStage.RECEIVED)
+    return replace(
+        payment,
+        stage=seen.stage,
+        amount=seen.amount if has_money else 0,
+        observed_at=seen.observed_at,
+        wanted=wanted,
+    )
+
+
+def told(before: Payment, after: Payment, reason: str | None) -> Commands:
+    """The events and ledger entries of a payment's change."""
+    was_held = before.amount if before.stage is PaymentStage.HELD else 0
+    commands: list[Command] = []
+    if after.stage is PaymentStage.HELD:
+        commands.append(TellPayment(what=Money.HELD, payment=after.id, amount=after.amount))
+        commands.append(_post(Account.HELD, Account.BUYER, after.amount, "payment held", after.id))
+    elif after.stage is PaymentStage.RECEIVED:
+        commands.append(TellPayment(what=Money.RECEIVED, payment=after.id, amount=after.amount))
+        commands.append(_post(Account.BUYER, Account.HELD, was_held, "hold captured", after.id))
+        commands.append(_post(Account.CASH, Account.BUYER, after.amount, "payment received", after.id))
+    elif before.stage is PaymentStage.HELD or after.stage is PaymentStage.FAILED:
+        # A card page that we closed before anybody paid is nobody's news.
+        why = reason or after.stage.value
+        commands.append(TellPayment(what=Money.FAILED, payment=after.id, amount=was_held or after.asked, reason=why))
+        commands.append(_post(Account.BUYER, Account.HELD, was_held, "hold let go", after.id))
+    return tuple(c for c in commands if not (isinstance(c, Post) and c.amount == 0))
+
+
+def _post(debit: Account, credit: Account, amount: int, why: str, payment: UUID | None = None) -> Post:
+    return Post(debit=debit, credit=credit, amount=amount, why=why, payment=payment)
+
+
+def sale(state: State) -> Commands:
+    return (_post(Account.BUYER, Account.SALES, state.total, "order paid"),) if state.total else ()
+
+
+def drop(state: State, gone: set[UUID]) -> tuple[State, Commands]:
+    """Take sold lines out of the order: their tickets are void, or never existed."""
+    leaving = [line for line in state.lines if line.id in gone and line.state is not LineState.GONE]
+    amount = sum(line.amount for line in leaving) if state.sold else 0
+    dropped = {line.id for line in leaving}
+    lines = tuple(replace(x, state=LineState.GONE) if x.id in dropped else x for x in state.lines)
+    posts = (_post(Account.SALES, Account.BUYER, amount, "lines taken back"),) if amount else ()
+    return replace(state, lines=lines), posts
+
+
+def settle(state: State) -> State:
+    """Let surplus holds go, refund surplus money, capture holds whose goods exist."""
+    surplus = state.money - state.value
+    if surplus > 0:
+        state = _let_holds_go(state, surplus)
+        state = _refund(state, state.money - state.value)
+    return _capture(state)
+
+
+def _let_holds_go(state: State, surplus: int) -> State:
+    """Void whole holds, the latest first; one that is worth more than the surplus is captured and refunded in part."""
+    payments = list(state.payments)
+    for i in reversed(range(len(payments))):
+        payment = payments[i]
+        if payment.stage is PaymentStage.HELD and 0 < payment.counted <= surplus:
+            payments[i] = replace(payment, wanted=Wanted.CANCEL)
+            surplus -= payment.amount
+    return replace(state, payments=tuple(payments))
+
+
+def _refund(state: State, surplus: int) -> State:
+    # The payment that came last is the surplus; what staff took by hand goes back last, as people must do it.
+    latest = sorted(reversed(state.payments), key=lambda p: (p.provider != MANUAL, p.observed_at), reverse=True)
+    for payment in latest:
+        if surplus <= 0:
+            break
+        if payment.stage is not PaymentStage.RECEIVED:
+            continue
+        amount = min(surplus, payment.amount - state.refunded_of(payment.id))
+        if amount <= 0:
+            continue
+        number = sum(r.payment == payment.id for r in state.refunds)
+        paid_back = unrefunded(state)
+        refund = Refund(
+            id=uuid5(payment.id, f"refund {number}"),
+            payment=payment.id,
+            amount=amount,
+            line_ids=tuple(line.id for line in paid_back),
+        )
+        state = _assign(replace(state, refunds=(*state.refunds, refund)), refund)
+        surplus -= amount
+    return state
+
+
+def unrefunded(state: State) -> tuple[Line, ...]:
+    """Sold lines that are gone and that no refund pays back yet."""
+    return tuple(x for x in state.lines if state.sold and x.state is LineState.GONE and x.refund is None)
+
+
+def _assign(state: State, refund: Refund) -> State:
+    ids = set(refund.line_ids)
+    return replace(state, lines=tuple(replace(x, refund=refund.id) if x.id in ids else x for x in state.lines))
+
+
+def _capture(state: State) -> State:
+    """A hold is captured once what it pays for exists, never before."""
+    delivered = state.delivery is Delivery.ISSUED or not state.has_seats
+    if not (state.sold and delivered and state.value > 0):
+        return state
+    payments = tuple(
+        replace(p, wanted=Wanted.CAPTURE) if p.stage is PaymentStage.HELD and p.wanted is None else p
+        for p in state.payments
+    )
+    return replace(state, payments=payments)
+
+
+def let_go(state: State) -> State:
+    """Close the card pages that are still open."""
+    payments = tuple(replace(p, wanted=Wanted.CANCEL) if p.stage is PaymentStage.OPEN else p for p in state.payments)
+    return replace(state, payments=payments)
+
+
+def hold_returned(state: State, before: Payment, after: Payment) -> tuple[State, Commands]:
+    """A hold that we let go of was the refund of lines that are gone: tell it as one."""
+    back = unrefunded(state)
+    if before.stage is not PaymentStage.HELD or before.wanted is not Wanted.CANCEL or not back:
+        return state, ()
+    if after.stage not in (PaymentStage.CANCELLED, PaymentStage.FAILED):
+        return state, ()
+    refund = uuid5(after.id, "hold returned")
+    ids = tuple(line.id for line in back)
+    lines = tuple(replace(x, refund=refund) if x.id in ids else x for x in state.lines)
+    return replace(state, lines=lines), (
+        TellRefunded(refund=refund, amount=before.amount, line_ids=ids, full=state.stage is FunnelStage.CANCELLED),
+    )

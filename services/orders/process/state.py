@@ -1,0 +1,166 @@
+"""The state of one order as the process sees it: what is bought, what was paid, what ticketing said.
+
+Amounts are minor units of the order's one currency. What must still be asked of the provider is part of the state
+(`Payment.wanted`, refunds not `done`), so a crash cannot lose it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from contracts.orders import FunnelStage, PaymentStatus
+
+MANUAL = "manual"
+"""The provider of payments that staff entered (ORD-48)."""
+
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class LineState(StrEnum):
+    LIVE = "live"
+    LEAVING = "leaving"
+    """Its ticket must become void before its money goes back."""
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    id: UUID
+    reference: str
+    """Seat guid, or the id of the offer."""
+    amount: int
+    is_seat: bool = True
+    state: LineState = LineState.LIVE
+    request: UUID | None = None
+    """The refund or cancellation that takes the line out of the order."""
+    refund: UUID | None = None
+    """The refund that gives its money back."""
+
+
+class PaymentStage(StrEnum):
+    """What is known of one payment: the fold of its payment events, never set by hand."""
+
+    OPEN = "open"
+    HELD = "held"
+    RECEIVED = "received"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Wanted(StrEnum):
+    """What must be asked of the provider, until it has answered."""
+
+    CAPTURE = "capture"
+    CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    id: UUID
+    provider: str
+    asked: int
+    stage: PaymentStage = PaymentStage.OPEN
+    amount: int = 0
+    """Held or received; refunds are not subtracted."""
+    observed_at: datetime = LONG_AGO
+    """When the provider was asked for what we know."""
+    wanted: Wanted | None = None
+
+    @property
+    def counted(self) -> int:
+        """The money that this payment gives to the order: a hold that we let go of gives none."""
+        if self.stage is PaymentStage.RECEIVED:
+            return self.amount
+        return self.amount if self.stage is PaymentStage.HELD and self.wanted is not Wanted.CANCEL else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    id: UUID
+    payment: UUID
+    amount: int
+    line_ids: tuple[UUID, ...] = ()
+    """The lines it pays back; none for a surplus."""
+    done: bool = False
+    failures: int = 0
+
+
+class Delivery(StrEnum):
+    """How far ticketing came with the seats of a paid order."""
+
+    NOTHING = "nothing"
+    REQUESTED = "requested"
+    ISSUED = "issued"
+    REFUSED = "refused"
+
+
+EXPIRED = "expired"
+"""The cancellation reason after which a late payment is still welcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    stage: FunnelStage | None = None
+    """None until the first event: events may come in any order."""
+    lines: tuple[Line, ...] = ()
+    payments: tuple[Payment, ...] = ()
+    refunds: tuple[Refund, ...] = ()
+    sold: bool = False
+    """The order was paid once and its sale is in the ledger; lines that go are posted back."""
+    delivery: Delivery = Delivery.NOTHING
+    hold_until: datetime | None = None
+    hold_released: bool = False
+    due_at: datetime | None = None
+    """When `DeadlinePassed` must be decided."""
+    cancelled_from: FunnelStage | None = None
+    """The stage before it was cancelled (GAP-8)."""
+    cancel_reason: str | None = None
+    overpaid: bool = False
+    """Money came twice; the surplus goes back by itself."""
+
+    @property
+    def total(self) -> int:
+        return sum(line.amount for line in self.lines)
+
+    @property
+    def value(self) -> int:
+        """What the buyer has, or will have, for money: every sold line whose ticket is not void."""
+        return sum(line.amount for line in self.lines if line.state is not LineState.GONE) if self.sold else 0
+
+    @property
+    def money(self) -> int:
+        """Held and received, less refunds done and under way."""
+        return sum(p.counted for p in self.payments) - sum(r.amount for r in self.refunds)
+
+    @property
+    def received(self) -> int:
+        return sum(p.amount for p in self.payments if p.stage is PaymentStage.RECEIVED)
+
+    @property
+    def refunded(self) -> int:
+        return sum(r.amount for r in self.refunds if r.done)
+
+    @property
+    def has_seats(self) -> bool:
+        return any(line.is_seat for line in self.lines)
+
+    @property
+    def payment_status(self) -> PaymentStatus:
+        """ORD-88..91. Part of the money returned must not look like all of it, nor a returned surplus like a refund."""
+        remaining = self.received - self.refunded
+        if self.received and remaining <= 0:
+            return PaymentStatus.MONEY_REFUNDED
+        if self.received and self.refunded and remaining < self.total:
+            return PaymentStatus.PARTIALLY_REFUNDED
+        if self.received or (self.sold and not self.total):
+            return PaymentStatus.MONEY_RECEIVED
+        return PaymentStatus.HOLD if any(p.counted for p in self.payments) else PaymentStatus.NOT_PAID
+
+    def payment(self, payment_id: UUID) -> Payment | None:
+        return next((p for p in self.payments if p.id == payment_id), None)
+
+    def refunded_of(self, payment_id: UUID) -> int:
+        return sum(r.amount for r in self.refunds if r.payment == payment_id)

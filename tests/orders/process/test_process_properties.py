@@ -1,0 +1,139 @@
+"""The order process under random order, duplication and delay of everything that can happen to an order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from services.orders.process import happenings as h
+from services.orders.process.state import MANUAL, PaymentStage
+from tests.orders.process.world import LINES, PAY_BY, START, World
+
+SEATS = st.sampled_from([line.reference for line in LINES])
+PAID_HOW = st.sampled_from([PaymentStage.HELD, PaymentStage.RECEIVED, PaymentStage.FAILED])
+
+
+class OrderLife(RuleBasedStateMachine):
+    @initialize()
+    def begin(self) -> None:
+        self.world = World()
+        self.asked = 0
+
+    def _request(self) -> UUID:
+        self.asked += 1
+        return UUID(int=5000 + self.asked)
+
+    def _card(self, number: int) -> UUID | None:
+        cards = list(self.world.cards)
+        return cards[number % len(cards)] if cards else None
+
+    @rule()
+    def checkout(self) -> None:
+        self.world.happen(h.CheckedOut(lines=LINES, pay_by=PAY_BY))
+
+    @rule()
+    def open_card(self) -> None:
+        if len(self.world.cards) < 3:
+            self.world.open_card()
+
+    @rule(number=st.integers(0, 2), how=PAID_HOW)
+    def pay(self, number: int, how: PaymentStage) -> None:
+        if (card := self._card(number)) is not None:
+            self.world.pay(card, how)
+
+    @rule(number=st.integers(0, 2), times=st.integers(1, 3))
+    def webhook(self, number: int, times: int) -> None:
+        """Fetched now, applied whenever, more than once."""
+        if (card := self._card(number)) is not None:
+            self.world.inbox += [self.world.observe(card)] * times
+
+    @rule(number=st.integers(0, 2))
+    def hold_lapses(self, number: int) -> None:
+        if (card := self._card(number)) is not None:
+            self.world.lapse(card)
+
+    @rule(data=st.data(), keep=st.booleans())
+    def deliver(self, data: st.DataObject, keep: bool) -> None:
+        if self.world.inbox:
+            index = data.draw(st.integers(0, len(self.world.inbox) - 1))
+            happening = self.world.inbox[index]
+            if not keep:
+                self.world.inbox.pop(index)
+            self.world.happen(happening)
+
+    @rule()
+    def ticketing_hears(self) -> None:
+        self.world.ticketing_hears()
+
+    @rule(seat=SEATS)
+    def rival_takes(self, seat: str) -> None:
+        self.world.rival_takes(seat)
+
+    @rule()
+    def buyer_lets_go(self) -> None:
+        self.world.buyer_lets_go()
+
+    @rule(number=st.integers(0, 2))
+    def provider_is_asked(self, number: int) -> None:
+        if (card := self._card(number)) is not None:
+            self.world.do_wanted(card)
+
+    @rule(failing=st.booleans())
+    def refunds_are_sent(self, failing: bool) -> None:
+        self.world.do_refunds(failing=failing)
+
+    @rule(seconds=st.integers(1, 60))
+    def time_passes(self, seconds: int) -> None:
+        self.world.now += timedelta(seconds=seconds)
+        self.world.happen(h.DeadlinePassed(now=self.world.now, grace_until=self.world.now + timedelta(seconds=30)))
+
+    @rule()
+    def staff_mark_paid(self) -> None:
+        self.world.happen(h.MarkedPaid(payment_id=self._request(), at=self.world.now))
+
+    @rule()
+    def somebody_cancels(self) -> None:
+        self.world.happen(h.CancelAsked(request_id=self._request(), reason="asked"))
+
+    @rule(lines=st.sets(st.sampled_from([line.id for line in LINES])) | st.none())
+    def staff_refund(self, lines: set[UUID] | None) -> None:
+        chosen = None if lines is None else tuple(lines)
+        self.world.happen(h.RefundAsked(request_id=self._request(), line_ids=chosen))
+
+    @invariant()
+    def never_more_refunded_than_paid(self) -> None:
+        state = self.world.state
+        for payment in state.payments:
+            assert state.refunded_of(payment.id) <= payment.amount
+
+    @invariant()
+    def ledger_agrees_with_the_payments(self) -> None:
+        state, ledger = self.world.state, self.world.ledger
+        assert sum(ledger.values()) == 0
+        assert all(p.stage is PaymentStage.RECEIVED for p in state.payments if p.provider == MANUAL)
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.world.everything_arrives()
+            self.world.check_at_rest()
+
+
+TestOrderLife = OrderLife.TestCase
+TestOrderLife.settings = settings(
+    max_examples=300, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+def test_a_straight_sale() -> None:
+    """The world itself works: a plain purchase ends with tickets, and the invariants are not satisfied by nothing."""
+    world = World()
+    world.happen(h.CheckedOut(lines=LINES, pay_by=START + timedelta(hours=1)))
+    world.open_card()
+    world.pay(next(iter(world.cards)), PaymentStage.HELD)
+    world.everything_arrives()
+    world.check_at_rest()
+    assert world.live_value() == world.money() == 600
