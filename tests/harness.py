@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 from uuid import UUID, uuid4
 
 import jwt
@@ -33,7 +33,11 @@ JARS = ROOT / ".footlights" / "kafka-jars"
 T = TypeVar("T")
 
 
-async def eventually(check: Callable[[], T | Awaitable[T]], timeout: float = 20, interval: float = 0.05) -> T:
+@overload
+async def eventually(check: Callable[[], Awaitable[T]], timeout: float = 20, interval: float = 0.05) -> T: ...
+@overload
+async def eventually(check: Callable[[], T], timeout: float = 20, interval: float = 0.05) -> T: ...
+async def eventually(check: Callable[[], Any], timeout: float = 20, interval: float = 0.05) -> Any:
     """The first true answer of `check` (plain or async), asked again and again for up to `timeout` seconds.
 
     An assertion that fails inside `check` counts as "not yet"; the last one is raised when the time is over.
@@ -47,7 +51,7 @@ async def eventually(check: Callable[[], T | Awaitable[T]], timeout: float = 20,
             if inspect.isawaitable(answer):
                 answer = await answer
             if answer:
-                return answer  # type: ignore[no-any-return]
+                return answer
         except AssertionError as error:
             failure = error
         if time.monotonic() > deadline:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+
+from deploy.platform.processes import StartFailed
 
 KINDS = ("owner", "api", "worker")
 
@@ -58,14 +61,47 @@ async def create_service_database(
     inside = await asyncpg.connect(_with_path(superuser_url, database))
     try:
         await inside.execute(f"ALTER SCHEMA public OWNER TO {service}_owner")
-        await grant(inside, service)
+        await grant(inside, service, f"{service}_owner")
     finally:
         await inside.close()
     urls = {kind: _with_role(superuser_url, f"{service}_{kind}", password, database) for kind in KINDS}
     return DatabaseUrls(**urls)
 
 
-async def grant(connection: asyncpg.Connection[asyncpg.Record], service: str) -> None:
+async def adopt_database(owner_url: str, service: str, secret: str) -> DatabaseUrls:
+    """A database on a server of yours, given by its owner's URL: creates the two other roles if the owner may.
+
+    DATABASE_API_URL_<SERVICE> and DATABASE_WORKER_URL_<SERVICE> name roles that exist already. Row-level security
+    speaks of the roles <service>_api and <service>_worker, so those are their names.
+    """
+    name = service.upper()
+    api, worker = os.environ.get(f"DATABASE_API_URL_{name}"), os.environ.get(f"DATABASE_WORKER_URL_{name}")
+    if api and worker:
+        return DatabaseUrls(owner_url, api, worker)
+    try:
+        connection = await asyncpg.connect(owner_url, timeout=10)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        raise StartFailed("postgres", f"DATABASE_URL_{name}: {error}", remedy="correct it, or unset it") from error
+    try:
+        for kind in ("api", "worker"):
+            await _create_role(connection, f"{service}_{kind}", secret)
+        owner = await connection.fetchval("SELECT quote_ident(current_user)")
+        await grant(connection, service, owner)
+    except asyncpg.InsufficientPrivilegeError as error:
+        remedy = (
+            f"let an administrator run: CREATE ROLE {service}_api LOGIN PASSWORD '...'; "
+            f"CREATE ROLE {service}_worker LOGIN PASSWORD '...'; "
+            f"and set DATABASE_API_URL_{name} and DATABASE_WORKER_URL_{name}"
+        )
+        raise StartFailed("postgres", f"DATABASE_URL_{name}: {error}", remedy=remedy) from error
+    finally:
+        await connection.close()
+    database = urlsplit(owner_url).path.lstrip("/")
+    roles = [_with_role(owner_url, f"{service}_{kind}", lambda _: secret, database) for kind in ("api", "worker")]
+    return DatabaseUrls(owner_url, *roles)
+
+
+async def grant(connection: asyncpg.Connection[asyncpg.Record], service: str, owner: str) -> None:
     """What api and worker may do with everything that the owner has made and will make."""
     users = f"{service}_api, {service}_worker"
     rights = (
@@ -77,7 +113,7 @@ async def grant(connection: asyncpg.Connection[asyncpg.Record], service: str) ->
     for right, kind in rights:
         await connection.execute(f"GRANT {right} ON ALL {kind} IN SCHEMA public TO {users}")
         await connection.execute(
-            f"ALTER DEFAULT PRIVILEGES FOR ROLE {service}_owner IN SCHEMA public GRANT {right} ON {kind} TO {users}"
+            f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT {right} ON {kind} TO {users}"
         )
 
 

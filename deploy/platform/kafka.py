@@ -30,6 +30,11 @@ MAVEN_REMEDY = (
     "install Maven (Debian: apt install maven; macOS: brew install maven), "
     "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka that runs already"
 )
+MOCK_WARNING = (
+    "Kafka runs in memory (librdkafka's mock cluster): all events are lost when it stops, partitions keep only "
+    "recent records, settings of topics are ignored, a service can have one instance only, "
+    "and rebuilding reports from the topics is not possible."
+)
 
 
 class JarsUnavailable(StartFailed):

@@ -15,11 +15,11 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from pathlib import Path
 from uuid import uuid4
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 MOST = 32 * 1024 * 1024
 """Bytes of the largest mail that is taken."""
@@ -72,9 +72,14 @@ class Mail:
     @property
     def attachments(self) -> tuple[Attachment, ...]:
         return tuple(
-            Attachment(part.get_filename() or "unnamed", part.get_content_type(), part.get_payload(decode=True) or b"")
+            Attachment(part.get_filename() or "unnamed", part.get_content_type(), _content(part))
             for part in self.message.iter_attachments()
         )
+
+
+def _content(part: Message) -> bytes:
+    content = part.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b""
 
 
 class MailCatcher:
@@ -149,16 +154,9 @@ def _protocol(catcher: MailCatcher, loop: asyncio.AbstractEventLoop) -> SMTP:
         enable_SMTPUTF8=True,
         hostname="footlights.local",
         auth_require_tls=False,
-        authenticator=lambda *_: _Accepted(),
+        authenticator=lambda *_: AuthResult(success=True),
         loop=loop,
     )
-
-
-class _Accepted:
-    success = True
-    handled = False
-    message = None
-    auth_data = b""
 
 
 def _stored(folder: Path) -> list[Mail]:

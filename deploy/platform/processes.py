@@ -80,6 +80,10 @@ class Child:
     def exit_code(self) -> int | None:
         return self.process.poll() if self.process else None
 
+    def wait(self) -> int | None:
+        """Return its exit code when it has ended."""
+        return self.process.wait() if self.process else None
+
     def signal(self, number: int) -> None:
         if self.process is not None and self.running:
             with contextlib.suppress(ProcessLookupError):
@@ -106,7 +110,7 @@ class Child:
         if self.process is None or not self.running:
             return []
         try:
-            return psutil.Process(self.process.pid).children(recursive=True)
+            return list(psutil.Process(self.process.pid).children(recursive=True))
         except psutil.NoSuchProcess:
             return []
 

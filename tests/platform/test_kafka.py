@@ -7,7 +7,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from contracts.topics import all_topics
 from deploy.platform import topics
-from tests.harness import Kafka
+from tests.harness import Kafka, eventually
 
 
 async def test_all_topics_have_their_partitions(kafka: Kafka):
@@ -23,8 +23,12 @@ async def test_applying_again_changes_nothing_and_corrects_a_foreign_hand(kafka:
     async with topics.administration(kafka.bootstrap_servers) as client:
         wrong = ConfigResource(ConfigResourceType.TOPIC, "orders.order", configs={"retention.ms": "1000"})
         await client.alter_configs([wrong])
-    assert (await topics.apply(kafka.bootstrap_servers)).corrected == ["orders.order"]
-    assert (await topics.apply(kafka.bootstrap_servers)).corrected == []
+    await eventually(lambda: _corrected(kafka, ["orders.order"]))  # brokers learn of a change a moment later
+    await eventually(lambda: _corrected(kafka, []))
+
+
+async def _corrected(kafka: Kafka, names: list[str]) -> bool:
+    return (await topics.apply(kafka.bootstrap_servers)).corrected == names
 
 
 async def test_records_survive_a_crash_of_the_broker(own_kafka: Kafka):

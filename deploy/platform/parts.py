@@ -1,0 +1,105 @@
+"""The environment of every process of the platform, in one place to read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from deploy.platform.databases import DatabaseUrls
+from deploy.platform.home import Home
+from deploy.platform.ports import SERVICES, Ports
+from deploy.platform.processes import base_environment
+
+LOCAL = "http://127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """Servers that run already and are used instead of embedded ones."""
+
+    databases: Mapping[str, str] = field(default_factory=dict)
+    """Owner URL by service."""
+    kafka: str = ""
+    smtp: str = ""
+
+    @classmethod
+    def from_environment(cls) -> Existing:
+        """DATABASE_URL_<SERVICE>, KAFKA_BOOTSTRAP_SERVERS and SMTP_URL."""
+        given = {service: os.environ.get(f"DATABASE_URL_{service.upper()}", "") for service in SERVICES}
+        return cls(
+            databases={service: url for service, url in given.items() if url},
+            kafka=os.environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
+            smtp=os.environ.get("SMTP_URL", ""),
+        )
+
+    @property
+    def all_databases(self) -> bool:
+        return all(service in self.databases for service in SERVICES)
+
+
+def urls(ports: Ports) -> dict[str, str]:
+    """Base addresses of everything that speaks HTTP."""
+    found = {service: f"{LOCAL}:{port}" for service, port in ports.services.items()}
+    return found | {"sandbox": f"{LOCAL}:{ports.sandbox}", "mail": f"{LOCAL}:{ports.mail_page}"}
+
+
+def command(name: str, ports: Ports) -> list[str]:
+    """How a part is started."""
+    if name == "sandbox":
+        serve = ["-m", "uvicorn", "deploy.sandbox.main:app", "--host", "127.0.0.1", "--port", str(ports.sandbox)]
+        return [sys.executable, *serve, "--no-access-log", "--timeout-graceful-shutdown", "3"]
+    if name == "mail":
+        return [sys.executable, "-m", "deploy.platform.mailcatcher"]
+    return [sys.executable, "-m", "chassis.run", name]
+
+
+def environment(
+    name: str, *, home: Home, ports: Ports, kafka: str, smtp: str, database: DatabaseUrls | None
+) -> dict[str, str]:
+    """All that a part is told; every service starts from the same and adds its own."""
+    keys = home.secrets()
+    inherited = base_environment() | {"PYTHONUNBUFFERED": "1"}
+    if name == "mail":
+        mine = {"PORT": ports.mail_page, "SMTP_PORT": ports.smtp, "MAIL_FOLDER": home.mail}
+        return inherited | {key: str(value) for key, value in mine.items()}
+    sandbox = {
+        "SANDBOX_API_KEY": keys["SANDBOX_API_KEY"],
+        "SANDBOX_WEBHOOK_SECRET": keys["SANDBOX_WEBHOOK_SECRET"],
+    }
+    at = urls(ports)
+    if name == "sandbox":
+        return inherited | sandbox | {"SANDBOX_HOME": str(home.path / "sandbox"), "SANDBOX_PUBLIC_URL": at["sandbox"]}
+    if database is None:
+        raise ValueError(f"{name} needs a database")
+    common = {
+        "FOOTLIGHTS_ENV": os.environ.get("FOOTLIGHTS_ENV", "development"),
+        "HOST": "127.0.0.1",
+        "PORT": str(ports.services[name]),
+        "KAFKA_BOOTSTRAP_SERVERS": kafka,
+        "KAFKA_INSTANCE": f"{name}-1",
+        "AUTH_JWKS_URL": f"{at['gateway']}/.well-known/jwks.json",
+        "PUBLIC_URL": at["gateway"],
+        "LINK_SECRET": keys[f"{name.upper()}_LINK_SECRET"],
+        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "json"),
+        **database.environment(),
+    }
+    special: dict[str, dict[str, str]] = {
+        "gateway": {
+            "TOKEN_SIGNING_KEY": keys["TOKEN_SIGNING_KEY"],
+            **{f"{service.upper()}_URL": at[service] for service in SERVICES if service != "gateway"},
+        },
+        "orders": {
+            "QUOTE_JWKS_URL": f"{at['ticketing']}/.well-known/jwks.json",
+            "SANDBOX_URL": at["sandbox"],
+            "PAYMENT_PROVIDER": os.environ.get("PAYMENT_PROVIDER", "sandbox"),
+            **sandbox,
+        },
+        "ticketing": {"QUOTE_SIGNING_KEY": keys["QUOTE_SIGNING_KEY"]},
+        "notifications": {
+            "SMTP_URL": smtp,
+            "MAIL_FROM": os.environ.get("MAIL_FROM", "Footlights <tickets@footlights.example>"),
+        },
+    }
+    return inherited | common | special.get(name, {})
