@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from chassis import logging
 from chassis.db import Database
+from contracts.topics import TOPICS
 from deploy.platform.databases import DatabaseUrls
 from tests.chassis import probe
 from tests.harness import Kafka, Postgres
@@ -18,6 +21,11 @@ async def urls(postgres: Postgres) -> AsyncIterator[DatabaseUrls]:
     made = await probe.create_database(postgres)
     yield made
     await postgres.drop_database(made)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> None:
+    logging.configure(probe.Settings(log_format="console", log_level="WARNING"))
 
 
 @pytest.fixture
@@ -32,6 +40,14 @@ async def db(settings: probe.Settings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def group() -> str:
-    """A consumer group of its own, so that a test sees only what it asks for. It shares the dead letters of crm."""
-    return f"probe-{uuid4().hex[:8]}"
+async def group(kafka: Kafka) -> str:
+    """A consumer group of its own that starts at the topic's present end: it sees what its test writes, no more."""
+    name = f"probe-{uuid4().hex[:8]}"
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, group_id=name, enable_auto_commit=False)
+    await consumer.start()
+    topic = next(topic for topic in TOPICS if topic.name == probe.TOPIC)
+    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    consumer.assign(partitions)
+    await consumer.commit(await consumer.end_offsets(partitions))
+    await consumer.stop()
+    return name

@@ -46,9 +46,6 @@ async def test_the_same_event_twice_takes_effect_once(
 async def test_control_without_the_inbox_an_event_takes_effect_twice(
     db: Database, kafka: Kafka, settings: probe.Settings, tallies: Consumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def all_new(_session: object, _consumer: str, ids: list[object]) -> list[object]:
-        return [identifier for identifier in ids for _ in range(9)]
-
     class Forgetful(set):  # type: ignore[type-arg]
         def discard(self, _: object) -> None:
             """Remembers nothing."""
@@ -101,18 +98,12 @@ async def test_bad_records_in_a_batch_of_500_do_not_block_it(
 ) -> None:
     customer = uuid4()
     records = [record_of(changed(customer, str(n))) for n in range(500)]
-    good = records[0]
-    strange = {
-        "null header": {**good, "headers": [*record_of(changed(customer, "null header"))["headers"], ("x", None)]},
-        "bytes header": {**record_of(changed(customer, "bytes")), "headers": None},
-    }
-    strange["null header"] = record_of(changed(customer, "null header"))
+    strange = {name: record_of(changed(customer, name)) for name in ("null header", "bytes header")}
     strange["null header"]["headers"] += [("x-null", None)]
-    strange["bytes header"] = record_of(changed(customer, "bytes header"))
     strange["bytes header"]["headers"] += [("x-bytes", b"\xff\xfe")]
     unknown = record_of(changed(customer, "unknown"))
     unknown["headers"] = [(k, b"crm.customer.beamed.v1" if k == "ce_type" else v) for k, v in unknown["headers"]]
-    key = good["key"]
+    key = records[0]["key"]
     bad = [
         {"key": key, "value": b"{", "headers": record_of(changed(customer, "x"))["headers"]},
         {"key": key, "value": b"no event at all", "headers": []},

@@ -21,7 +21,7 @@ from tests.harness import Kafka, eventually
 
 async def depth(db: Database, table: str = "outbox") -> int:
     async with db.as_worker() as session:
-        return await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0  # noqa: S608
+        return await session.scalar(text(f"SELECT count(*) FROM {table}")) or 0
 
 
 async def drained(db: Database) -> bool:
@@ -38,10 +38,13 @@ async def test_events_commit_with_their_transaction_in_order(db: Database) -> No
 
 
 async def test_a_rolled_back_transaction_publishes_nothing(db: Database) -> None:
-    with pytest.raises(RuntimeError):
+    async def fail() -> None:
         async with db.as_worker() as session:
             outbox.add(session, changed(uuid4(), "lost"), organisation=ORGANISATION)
             raise RuntimeError("the command failed")
+
+    with pytest.raises(RuntimeError, match="the command failed"):
+        await fail()
     await probe.publish(db, [])
     assert await depth(db) == 0
 
