@@ -1,0 +1,106 @@
+"""Events that make messages, or that messages need to know."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.consumer import Consumer
+from chassis.errors import Permanent
+from contracts.accounts import OrganisationChanged, OrganisationRegistered, OrganisationState
+from contracts.envelope import Event, EventData
+from contracts.orders import (
+    EnrolmentOpened,
+    OrderCancelled,
+    OrderChanged,
+    OrderConfirmed,
+    OrderDeleted,
+    OrderExpired,
+    OrderInterested,
+    OrderPaid,
+    OrderPlaced,
+    OrderRefunded,
+    OrderState,
+)
+from contracts.ticketing import (
+    ShowChanged,
+    ShowCreated,
+    ShowSaleStarted,
+    ShowSaleStopped,
+    ShowState,
+    TicketsIssued,
+    TicketsVoided,
+)
+from services.notifications import known, occasions
+from services.notifications.messages import announce
+from services.notifications.settings import Settings
+
+ORDER_EVENTS = (
+    OrderInterested,
+    OrderPlaced,
+    OrderPaid,
+    OrderConfirmed,
+    OrderExpired,
+    OrderCancelled,
+    OrderRefunded,
+    OrderChanged,
+    OrderDeleted,
+)
+SHOW_EVENTS = (ShowCreated, ShowChanged, ShowSaleStarted, ShowSaleStopped)
+
+
+def build(settings: Settings) -> Consumer:
+    """The consumer group of notifications."""
+    consumer = Consumer("notifications")
+
+    @consumer.on(OrganisationRegistered, OrganisationChanged)
+    async def organisation(session: AsyncSession, event: Event[OrganisationState]) -> None:
+        await known.learn_organisation(session, event)
+
+    @consumer.on(*SHOW_EVENTS)
+    async def show(session: AsyncSession, event: Event[ShowState]) -> None:
+        await known.learn_show(session, event, owner(event))
+
+    @consumer.on(*ORDER_EVENTS)
+    async def order(session: AsyncSession, event: Event[OrderState]) -> None:
+        await known.learn_order(session, event, owner(event))
+        data = event.data
+        pay_by = data.pay_by if isinstance(data, OrderPlaced) else None
+        drafts = occasions.invoice_ordered(data, pay_by)
+        if isinstance(data, OrderPlaced):
+            drafts += occasions.order_placed(data, settings.payment_reminder_seconds)
+        elif isinstance(data, OrderCancelled):
+            drafts += occasions.order_cancelled(data)
+        elif isinstance(data, OrderRefunded):
+            drafts += occasions.order_refunded(data)
+        await announce(session, owner(event), drafts, settings, at=event.time)
+
+    @consumer.on(TicketsIssued)
+    async def issued(session: AsyncSession, event: Event[TicketsIssued]) -> None:
+        organisation = owner(event)
+        await known.learn_documents(session, event, organisation)
+        starts_at = await known.show_start(session, event.data.show_id) or event.data.starts_at
+        hours = await known.reminder_hours(session, organisation, settings.reminder_hours)
+        drafts = occasions.tickets_issued(event.data)
+        drafts += occasions.reminders(event.data, starts_at, hours, datetime.now(UTC))
+        await announce(session, organisation, drafts, settings, at=event.time)
+
+    @consumer.on(TicketsVoided)
+    async def voided(session: AsyncSession, event: Event[TicketsVoided]) -> None:
+        await known.learn_voided(session, event, owner(event))
+
+    @consumer.on(EnrolmentOpened)
+    async def enrolled(session: AsyncSession, event: Event[EnrolmentOpened]) -> None:
+        customer = await known.customer(session, event.data.order_id)
+        await announce(session, owner(event), occasions.course_access(event.data, customer), settings, at=event.time)
+
+    return consumer
+
+
+def owner(event: Event[EventData]) -> UUID:
+    """The organisation of an event that must have one."""
+    if event.organisation is None:
+        raise Permanent(f"{event.type} names no organisation")
+    return event.organisation

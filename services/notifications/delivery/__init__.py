@@ -1,0 +1,1 @@
+"""Takes messages that are due and hands them to the mail server or SMS provider."""

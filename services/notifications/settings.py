@@ -1,0 +1,38 @@
+"""Settings of notifications."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, SecretStr
+
+from chassis.settings import DevelopmentDefault, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    service: ClassVar[str] = "notifications"
+
+    port: int = 8004
+
+    smtp_url: Annotated[SecretStr, DevelopmentDefault()] = SecretStr("smtp://127.0.0.1:8026")
+    """`smtp://` or `smtps://`, with user and password if there are any; see `smtp.Server.parse` for TLS."""
+    smtp_data_seconds: float = 120.0
+    """How long a server may take to accept a mail. Giving up early would mean sending it twice."""
+    mail_from: str = "tickets@footlights.example"
+    sms_url: str = ""
+    """Where an SMS is posted; without it there are no SMS, and staff get an e-mail instead (NTF-1)."""
+    sms_token: SecretStr = SecretStr("")
+    documents_url: str = ""
+    """Where documents are read instead of PUBLIC_URL, such as the gateway's address inside a cluster."""
+
+    delivery_batch: int = Field(20, gt=0, le=500)
+    lease_seconds: float = Field(10.0, gt=0)
+    """A message whose sender has died is taken over by another one after this time."""
+    context_wait_seconds: float = 10.0
+    """How long a message waits for the order and organisation that say its language, if it overtook them."""
+    payment_reminder_seconds: float = 120.0
+    """A buyer who has not paid by card this long after ordering gets the link to pay."""
+    reminder_hours: int = Field(24, gt=0, le=24 * 60)
+    """How long before a show its reminder leaves, unless the organisation has set its own (NTF-3, GAP-11)."""
+    give_up_hours: float = 120.0
+    """Attempts end, and old news found by reading a topic again is not sent, this long after a message was due."""
