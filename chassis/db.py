@@ -17,7 +17,7 @@ import asyncpg
 from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeEngine
 
 from chassis.settings import ServiceSettings
@@ -48,6 +48,14 @@ class ServiceBase(DeclarativeBase):
         str: Text(),
         int: BigInteger(),
     }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        if ServiceBase in cls.__bases__:
+            # A base of its own per service: two services in one process may both have a class `Order`.
+            cls.__abstract__ = True
+            cls.registry = registry(metadata=cls.metadata, type_annotation_map=cls.type_annotation_map)
+            cls._sa_registry = cls.registry
+        super().__init_subclass__(**kwargs)
 
 
 def service_metadata() -> MetaData:
