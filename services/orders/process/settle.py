@@ -107,7 +107,7 @@ def _let_holds_go(state: State, surplus: int) -> State:
 
 def _refund(state: State, surplus: int) -> State:
     # The payment that came last is the surplus; what staff took by hand goes back last, as people must do it.
-    latest = sorted(reversed(state.payments), key=lambda p: (p.provider != MANUAL, p.observed_at), reverse=True)
+    latest = sorted(state.payments, key=lambda p: (p.provider != MANUAL, p.observed_at), reverse=True)
     for payment in latest:
         if surplus <= 0:
             break
