@@ -1,0 +1,271 @@
+"""Organisations and accounts: every change is published as an event of the same transaction.
+
+The `footlights accounts` command calls these functions with a session of the worker role; so do the routes, which
+check first what their caller may do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from secrets import token_hex
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from chassis import outbox
+from chassis.people import normalise_email
+from contracts.accounts import (
+    AccountChanged,
+    AccountRegistered,
+    AccountState,
+    OrganisationChanged,
+    OrganisationRegistered,
+    OrganisationState,
+    Role,
+)
+from contracts.accounts import Membership as MembershipPart
+from services.gateway import passwords
+from services.gateway.errors import (
+    AccountExists,
+    InvitationUnknown,
+    NoSuchAccount,
+    NoSuchOrganisation,
+    OrganisationExists,
+    UnusableEmail,
+)
+from services.gateway.models import Account, ApiKey, Membership, Organisation, SignInSession
+
+ONE_TIME = timedelta(days=7)
+
+
+async def create_organisation(
+    session: AsyncSession,
+    *,
+    slug: str,
+    name: str,
+    staff_email: str,
+    currency: str = "UAH",
+    locale: str = "en",
+    time_zone: str = "Europe/Kyiv",
+    phone_region: str = "UA",
+    staff_phone: str | None = None,
+    organisation_id: UUID | None = None,
+) -> Organisation:
+    """Sets up the back office of an organisation (TKT-5, SET-10). Raises `OrganisationExists` if the slug is taken."""
+    if await session.scalar(select(Organisation.id).where(Organisation.slug == slug)) is not None:
+        raise OrganisationExists(f"There is an organisation {slug!r} already.")
+    organisation = Organisation(
+        slug=slug,
+        name=name,
+        currency=currency,
+        locale=locale,
+        time_zone=time_zone,
+        phone_region=phone_region,
+        staff_email=staff_email,
+        staff_phone=staff_phone,
+    )
+    if organisation_id is not None:
+        organisation.id = organisation_id
+    session.add(organisation)
+    await session.flush()
+    _publish_organisation(session, organisation, OrganisationRegistered)
+    return organisation
+
+
+async def change_organisation(session: AsyncSession, organisation_id: UUID, **changes: str | None) -> Organisation:
+    """Changes settings of an organisation by their column names."""
+    organisation = await session.get(Organisation, organisation_id, with_for_update=True)
+    if organisation is None:
+        raise NoSuchOrganisation(f"There is no organisation {organisation_id}.")
+    for column, value in changes.items():
+        setattr(organisation, column, value)
+    organisation.version += 1
+    _publish_organisation(session, organisation, OrganisationChanged)
+    return organisation
+
+
+async def find_organisation(session: AsyncSession, slug_or_id: str) -> Organisation:
+    """Raises `NoSuchOrganisation`."""
+    try:
+        condition = Organisation.id == UUID(slug_or_id)
+    except ValueError:
+        condition = Organisation.slug == slug_or_id
+    found = await session.scalar(select(Organisation).where(condition))
+    if found is None:
+        raise NoSuchOrganisation(f"There is no organisation {slug_or_id!r}.")
+    return found
+
+
+async def create_account(
+    session: AsyncSession,
+    *,
+    email: str,
+    name: str,
+    password: str | None = None,
+    password_hash: str | None = None,
+    one_time: bool = False,
+    phone: str | None = None,
+    locale: str = "en",
+    memberships: Mapping[UUID, Iterable[Role]] | None = None,
+) -> Account:
+    """An account of a buyer or, with `memberships`, of staff (ROL-13, ROL-15).
+
+    Give `password_hash` where the hash is made before the transaction. Raises `AccountExists`, `UnusableEmail`.
+    """
+    if await _by_email(session, email) is not None:
+        raise AccountExists("There is an account with this e-mail address already.")
+    if password is not None:
+        password_hash = await passwords.hash_password(password)
+    account = Account(
+        email=email.strip(),
+        email_key=email_key(email),
+        name=name,
+        phone=phone,
+        locale=locale,
+        password_hash=password_hash,
+        password_expires_at=datetime.now(UTC) + ONE_TIME if one_time else None,
+        memberships=[
+            Membership(organisation=organisation, roles=_texts(roles))
+            for organisation, roles in (memberships or {}).items()
+        ],
+    )
+    session.add(account)
+    await session.flush()
+    _publish_account(session, account, AccountRegistered)
+    return account
+
+
+async def set_password(
+    session: AsyncSession, account: Account, password_hash: str, *, one_time: bool = False, keep: UUID | None = None
+) -> None:
+    """Replaces the password and ends every session but `keep`. A one-time password must be changed after sign-in."""
+    account.password_hash = password_hash
+    account.password_expires_at = datetime.now(UTC) + ONE_TIME if one_time else None
+    await session.execute(
+        delete(SignInSession).where(SignInSession.account_id == account.id, SignInSession.id.is_distinct_from(keep))
+    )
+    if one_time:
+        await session.execute(delete(ApiKey).where(ApiKey.account_id == account.id))
+
+
+async def change_person(
+    session: AsyncSession, account: Account, *, name: str | None, phone: str | None, locale: str | None
+) -> None:
+    """Changes a person's own data: what is None stays."""
+    account.name = name or account.name
+    account.phone = phone or account.phone
+    account.locale = locale or account.locale
+    changed(session, account)
+
+
+async def set_roles(
+    session: AsyncSession, account: Account, organisation: UUID, roles: Iterable[Role], *, invited: bool = False
+) -> str | None:
+    """Gives roles in one organisation; none ends the membership. With `invited` they count once the person entered the
+    code that is returned (see `accept_invitation`)."""
+    texts = _texts(roles)
+    membership = next((m for m in account.memberships if m.organisation == organisation), None)
+    code = None
+    if not texts:
+        if membership is not None:
+            account.memberships.remove(membership)
+            await session.delete(membership)
+    elif membership is None:
+        code = token_hex(8) if invited else None
+        account.memberships.append(
+            Membership(organisation=organisation, roles=texts, invitation_hash=digest(code) if code else None)
+        )
+    else:
+        membership.roles = texts
+    changed(session, account)
+    return code
+
+
+async def accept_invitation(session: AsyncSession, account: Account, code: str) -> UUID:
+    """The person confirms that the account is theirs: the invitation's roles count from now on.
+
+    Without it, whoever registers first with the e-mail address of a manager-to-be would become that manager.
+    """
+    membership = next((m for m in account.memberships if m.invitation_hash == digest(code)), None)
+    if membership is None:
+        raise InvitationUnknown("No organisation has invited this account with such a code.")
+    membership.invitation_hash = None
+    changed(session, account)
+    return membership.organisation
+
+
+async def load_account(session: AsyncSession, account_id: UUID, *, lock: bool = False) -> Account:
+    """The account with its memberships. Raises `NoSuchAccount`."""
+    query = select(Account).where(Account.id == account_id).options(selectinload(Account.memberships))
+    account = await session.scalar(query.with_for_update(of=Account) if lock else query)
+    if account is None:
+        raise NoSuchAccount("There is no such account.")
+    return account
+
+
+async def find_account(session: AsyncSession, email: str, *, lock: bool = False) -> Account | None:
+    """The account with its memberships, or None."""
+    account_id = await _by_email(session, email)
+    return None if account_id is None else await load_account(session, account_id, lock=lock)
+
+
+def changed(session: AsyncSession, account: Account) -> None:
+    """Publishes the state of a locked account."""
+    account.version += 1
+    _publish_account(session, account, AccountChanged)
+
+
+def email_key(email: str) -> str:
+    """Raises `UnusableEmail`."""
+    key = normalise_email(email)
+    if key is None:
+        raise UnusableEmail(f"{email!r} is not an e-mail address.")
+    return key
+
+
+def digest(secret: str) -> bytes:
+    """How a random secret is stored: it has too many bits to be guessed, so a fast hash is enough."""
+    return sha256(secret.encode()).digest()
+
+
+async def _by_email(session: AsyncSession, email: str) -> UUID | None:
+    return await session.scalar(select(Account.id).where(Account.email_key == email_key(email)))
+
+
+def _texts(roles: Iterable[Role]) -> list[str]:
+    return sorted({Role(role).value for role in roles})
+
+
+def _publish_organisation(session: AsyncSession, organisation: Organisation, kind: type[OrganisationState]) -> None:
+    state = kind(
+        organisation_id=organisation.id,
+        slug=organisation.slug,
+        name=organisation.name,
+        currency=organisation.currency,
+        locale=organisation.locale,
+        time_zone=organisation.time_zone,
+        phone_region=organisation.phone_region,
+        staff_email=organisation.staff_email,
+        staff_phone=organisation.staff_phone,
+    )
+    outbox.add(session, state, organisation=organisation.id, version=organisation.version)
+
+
+def _publish_account(session: AsyncSession, account: Account, kind: type[AccountState]) -> None:
+    state = kind(
+        account_id=account.id,
+        email=account.email,
+        name=account.name,
+        phone=account.phone,
+        locale=account.locale,
+        memberships=tuple(
+            MembershipPart(organisation_id=m.organisation, roles=tuple(Role(role) for role in m.roles))
+            for m in account.memberships
+            if m.invitation_hash is None
+        ),
+    )
+    outbox.add(session, state, organisation=None, version=account.version)

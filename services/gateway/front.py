@@ -1,0 +1,284 @@
+"""The front of the gateway, in bare ASGI: every request passes here first, and the hot path never goes further.
+
+In order: the head is read and bounded, the client is known by address, cookie or key, its rate is limited, a browser's
+unsafe request is shown to come from our own page, and then either a service answers or the gateway's own routes do.
+What a service learns of the client is the internal token, an address and ids for tracing; nothing else can be forged.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+import re
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis import problems
+from chassis.errors import is_passing
+from chassis.logging import get_logger
+from chassis.problems import Problem, TooManyRequests, Unavailable
+from services.gateway import metrics
+from services.gateway.bodies import Body, ClientGone
+from services.gateway.errors import BadCredentials, BadRequest, CsrfRefused, NoSuchService
+from services.gateway.forwarding import Forwarder, Upstream
+from services.gateway.identities import Identities, Identity
+from services.gateway.incoming import Incoming
+from services.gateway.limits import Buckets, Networks, client_address
+from services.gateway.sessions import KEY_PREFIX
+from services.gateway.settings import Settings
+
+log = get_logger(__name__)
+
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+INTERNAL = frozenset({"metrics", "healthz", "readyz", "docs", "redoc", "openapi.json"})
+"""Paths of a service that only its operators see."""
+WITHOUT_COOKIE = frozenset({"/auth/sign-in", "/auth/register"})
+"""Start a session, whatever cookie is there: no session to protect, but the page must be ours."""
+IDENTITY = "footlights.identity"
+"""Where our own routes find who calls, in the ASGI scope."""
+BEARER = re.compile(r"[Bb]earer +(\S+)")
+
+
+def cookie_name(settings: Settings) -> str:
+    """The `__Host-` prefix makes a browser refuse the cookie from anywhere but this very host over HTTPS."""
+    return "__Host-footlights" if settings.secure_cookies else "footlights_session"
+
+
+class Front:
+    """ASGI middleware around the gateway's own routes."""
+
+    def __init__(self, app: ASGIApp, *, settings: Settings, identities: Identities, forwarder: Forwarder) -> None:
+        self._app = app
+        self._settings = settings
+        self._identities = identities
+        self._forwarder = forwarder
+        self._cookie = cookie_name(settings)
+        self._limited = settings.rate_per_second > 0
+        self._buckets = Buckets(settings.rate_per_second or 1, settings.rate_burst)
+        self._exempt = Networks(settings.exempt_networks)
+        self._proxies = Networks(settings.trusted_proxies)
+        self._origins = {_origin(settings.public_url), *map(_origin, settings.allowed_origins.split(","))} - {""}
+        self._security = _security_headers(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._answer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = _Answer(send, self._security)
+        try:
+            incoming = Incoming(
+                scope, max_header_bytes=self._settings.max_header_bytes, max_headers=self._settings.max_headers
+            )
+            answer.request_id = incoming.request_id
+            peer: str = scope["client"][0] if scope.get("client") else ""
+            address = client_address(peer, incoming.text(b"x-forwarded-for"), self._proxies)
+            identity = await self._identify(incoming, address)
+            answer.private = identity is not None
+            if incoming.path.startswith("/api/"):
+                upstream, target = self._route(scope, incoming)
+                headers = _for_service(incoming, identity, address)
+                await self._forwarder.forward(upstream, target, incoming, headers, receive, answer)
+            else:
+                await self._answer_ourselves(scope, incoming, identity, address, receive, answer)
+        except ClientGone:
+            return
+        except Problem as problem:
+            if answer.started:
+                raise
+            if problem.status in (401, 403, 413, 429, 431):
+                metrics.REFUSED.labels(problem.slug).inc()
+            await answer.refuse(problem)
+        except Exception as error:
+            if answer.started or not is_passing(error):
+                raise
+            log.warning("request failed for a passing reason", path=scope["path"], error=repr(error))
+            await answer.refuse(Unavailable("The gateway cannot reach its database. Try again in a moment."))
+
+    async def _identify(self, incoming: Incoming, address: str) -> Identity | None:
+        """Who calls; None for anybody. Raises 401, 403 and 429."""
+        secret, from_cookie = self._secret(incoming)
+        organisation = incoming.text(b"x-organisation") or ""
+        identity = self._identities.known(secret, organisation) if secret else None
+        if self._limited and address not in self._exempt:
+            # Guessing secrets is limited by address, a known caller by who they are, wherever they sit.
+            key = address if identity is None else identity.key_id or identity.account_id
+            wait = self._buckets.take(key)
+            if wait:
+                raise TooManyRequests("Too many requests; wait a moment.", retry_after=math.ceil(wait))
+        if secret is None:
+            return None
+        if identity is None:
+            identity = await self._identities.of(secret, organisation)
+        if identity is None:
+            if from_cookie:
+                return None  # signed out elsewhere, or too long ago: what anybody may do still works
+            raise BadCredentials(
+                "This API key is not known, was revoked or has expired.", headers={"WWW-Authenticate": "Bearer"}
+            )
+        if from_cookie and incoming.method in UNSAFE:
+            self._require_own_page(incoming, identity)
+        return identity
+
+    def _secret(self, incoming: Incoming) -> tuple[str | None, bool]:
+        """The API key or the session token, and whether it is a cookie's."""
+        authorization = incoming.text(b"authorization")
+        if authorization is not None:
+            match = BEARER.fullmatch(authorization)
+            if match is None or not match[1].startswith(KEY_PREFIX) or len(match[1]) > 200:
+                raise BadCredentials(
+                    f"Send an API key as `Authorization: Bearer {KEY_PREFIX}...`; other credentials mean nothing here.",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+            return match[1], False
+        if incoming.path in WITHOUT_COOKIE:
+            if incoming.method in UNSAFE:
+                self._require_own_origin(incoming)
+            return None, False
+        cookie = incoming.cookie(self._cookie)
+        return (cookie, True) if cookie and len(cookie) <= 200 else (None, False)
+
+    def _require_own_page(self, incoming: Incoming, identity: Identity) -> None:
+        """A browser sends cookies with other sites' forms too; the token and the origin it cannot forge for them."""
+        self._require_own_origin(incoming)
+        sent = incoming.text(b"x-csrf-token")
+        if not hmac.compare_digest((sent or "").encode(), (identity.csrf or "").encode()) or not sent:
+            raise CsrfRefused("Send X-CSRF-Token with the token that sign-in or GET /auth/me answered.")
+
+    def _require_own_origin(self, incoming: Incoming) -> None:
+        origin, host = incoming.text(b"origin"), incoming.text(b"host")
+        if origin is not None:
+            same_host = urlsplit(origin).netloc == host and not self._settings.secure_cookies
+            if origin.lower() not in self._origins and not same_host:
+                raise CsrfRefused(f"Pages of {origin[:100]} may not use a session of this platform.")
+        elif incoming.text(b"sec-fetch-site") in ("cross-site", "same-site"):
+            raise CsrfRefused("Pages of another site may not use a session of this platform.")
+
+    def _route(self, scope: Scope, incoming: Incoming) -> tuple[Upstream, str]:
+        """The service and the path to ask there."""
+        _, _, name, *rest = incoming.path.split("/")
+        upstream = self._forwarder.upstreams.get(name)
+        if upstream is None:
+            raise NoSuchService("There is no service at this address; see /docs.")
+        if any(part in (".", "..") for part in rest) or "\\" in incoming.path or not incoming.path.isprintable():
+            raise BadRequest("The path is not normal: no dots, backslashes or control characters.")
+        first = next((part for part in rest if part), "")
+        if first.lower() in INTERNAL:
+            raise NoSuchService("There is nothing at this address; see /docs.")
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        prefix = upstream.prefix.encode()
+        if not raw.startswith(prefix) or not raw.isascii():
+            raise BadRequest("The path is written in an unusual way.")
+        target = raw[len(prefix) :].decode("ascii") or "/"
+        query: bytes = scope.get("query_string", b"")
+        return upstream, f"{target}?{query.decode('latin-1')}" if query else target
+
+    async def _answer_ourselves(
+        self,
+        scope: Scope,
+        incoming: Incoming,
+        identity: Identity | None,
+        address: str,
+        receive: Receive,
+        answer: _Answer,
+    ) -> None:
+        body = Body(
+            receive,
+            limit=min(self._settings.max_body_bytes, 1024 * 1024),
+            length=incoming.length,
+            silence_seconds=self._settings.upload_seconds,
+        )
+        headers = [(name.encode(), value.encode()) for name, value in _for_service(incoming, identity, address)]
+        if host := incoming.read.get(b"host"):
+            headers.append((b"host", host))
+        inner = {**scope, "headers": headers, "client": (address, 0), IDENTITY: identity}
+        answer.body = body
+        await self._app(inner, body.watched, answer)
+
+
+class _Answer:
+    """An ASGI `send` that adds what every answer has."""
+
+    def __init__(self, send: Send, security: list[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._security = security
+        self.request_id = ""
+        self.private = False
+        self.started = False
+        self.body: Body | None = None
+        self._replaced = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if self.body is not None and self.body.failure is not None:
+                self._replaced = True
+                await self.refuse(self.body.failure)
+                return
+            self.started = True
+            message["headers"] = self._complete(message["headers"])
+        if not self._replaced:
+            await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        content = problems.body(
+            problem.status,
+            problem.slug,
+            problem.title,
+            problem.detail,
+            **{"request_id": self.request_id, **problem.extra},
+        )
+        headers = [
+            (b"content-type", problems.MEDIA_TYPE.encode()),
+            (b"content-length", str(len(content)).encode()),
+            *((name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()),
+        ]
+        self.started = True
+        start = {"type": "http.response.start", "status": problem.status, "headers": self._complete(headers)}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": content})
+
+    def _complete(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        headers = list(given)
+        names = dict(headers)
+        headers += [header for header in self._security if header[0] not in names]
+        if self.request_id and b"x-request-id" not in names:
+            headers.append((b"x-request-id", self.request_id.encode()))
+        if self.private and b"cache-control" not in names:
+            headers.append((b"cache-control", b"no-store"))
+        if b"content-security-policy" not in names and names.get(b"content-type") != b"application/pdf":
+            headers.append((b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
+        return headers
+
+
+def _for_service(incoming: Incoming, identity: Identity | None, address: str) -> list[tuple[str, str]]:
+    headers = [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in incoming.forward]
+    headers.append(("x-request-id", incoming.request_id))
+    headers.append(("traceparent", incoming.traceparent))
+    headers.append(("x-forwarded-for", address))
+    if incoming.length is not None:
+        headers.append(("content-length", str(incoming.length)))
+    if identity is not None:
+        headers.append(("authorization", identity.bearer))
+    return headers
+
+
+def _security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"DENY"),
+        (b"referrer-policy", b"same-origin"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    ]
+    if settings.secure_cookies:
+        headers.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
+    return headers
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url.strip().lower())
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

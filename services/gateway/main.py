@@ -1,0 +1,101 @@
+"""Composition root of the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from fastapi import FastAPI
+
+from chassis.app import create_app
+from chassis.consumer import Tail
+from chassis.db import Database
+from chassis.edge import AUDIENCE, ISSUER
+from chassis.jobs import Job
+from services.gateway import api, pages, sessions, staff
+from services.gateway.attempts import Attempts
+from services.gateway.documents import Documents
+from services.gateway.forwarding import Forwarder
+from services.gateway.front import Front
+from services.gateway.identities import Identities
+from services.gateway.live import TOPICS, Shows
+from services.gateway.settings import Settings
+from services.gateway.tokens import Tokens
+
+
+def create(settings: Settings | None = None) -> FastAPI:
+    settings = settings or Settings()
+    tokens = Tokens(settings)
+    # Our own routes check the same tokens as the services do, by the keys at hand.
+    settings = settings.model_copy(update={"auth_jwks": json.dumps(tokens.jwks())})
+    shows = Shows(queue=settings.live_queue, history=settings.live_history, most_listeners=settings.live_listeners)
+    tail = Tail(settings.kafka_bootstrap_servers, TOPICS, shows.handle)
+    forwarder = Forwarder(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await forwarder.start()
+        watching = [asyncio.create_task(tail.run()), asyncio.create_task(_reset_after_gaps(tail, shows))]
+        try:
+            yield
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+            await forwarder.close()
+
+    app = create_app(
+        settings,
+        title="Gateway",
+        routers=[api.router, staff.router, pages.router],
+        job_list=[Job("forget ended sessions", 600, _forget_ended_sessions)],
+        lifespan=lifespan,
+    )
+    # The merged document stands in the place of our own.
+    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != "/openapi.json"]
+    app.state.tokens = tokens
+    app.state.identities = identities = Identities(app.state.db, tokens, settings)
+    app.state.attempts = Attempts(settings.sign_in_failures)
+    app.state.shows = shows
+    app.state.documents = Documents(app, settings, forwarder)
+    app.state.checks |= {"live": _is_ready(tail), "signing": _signing(app, tokens)}
+    app.add_middleware(Front, settings=settings, identities=identities, forwarder=forwarder)
+    return app
+
+
+async def _reset_after_gaps(tail: Tail, shows: Shows) -> None:
+    """When the tail had to start again from now on, changes were missed."""
+    while True:
+        await tail.ready.wait()
+        while tail.ready.is_set():  # noqa: ASYNC110  it stays cleared for at least a second
+            await asyncio.sleep(0.2)
+        shows.forget()
+
+
+def _is_ready(tail: Tail) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        return tail.ready.is_set()
+
+    return check
+
+
+def _signing(app: FastAPI, tokens: Tokens) -> Callable[[], Awaitable[bool]]:
+    """Whether what we sign can be verified by the keys we publish."""
+
+    async def check() -> bool:
+        token = tokens.sign(UUID(int=0), name="readiness", email="", organisation=None, roles=())
+        claims = await app.state.auth_keys.verify(token, audience=AUDIENCE, issuer=ISSUER)
+        return bool(claims)
+
+    return check
+
+
+async def _forget_ended_sessions(db: Database) -> int:
+    async with db.as_worker() as session:
+        return await sessions.forget_ended_sessions(session)
+
+
+app = create()

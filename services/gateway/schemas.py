@@ -1,0 +1,201 @@
+"""What the gateway's own routes take and answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from contracts.accounts import Role
+from services.gateway.passwords import LONGEST, SHORTEST
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("control characters are not allowed")
+    return text
+
+
+Line = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
+]
+Email = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=254)]
+Phone = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=40), AfterValidator(_printable)
+]
+Password = Annotated[str, StringConstraints(min_length=SHORTEST, max_length=LONGEST)]
+Guess = Annotated[str, StringConstraints(max_length=LONGEST)]
+Locale = Literal["en", "uk", "pl", "ru"]
+Roles = Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
+
+
+class Input(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Output(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Registration(Input):
+    email: Email
+    password: Password
+    name: Line
+    phone: Phone | None = None
+    locale: Locale = "en"
+
+
+class SignIn(Input):
+    email: Email
+    password: Guess
+
+
+class PasswordChange(Input):
+    current: Guess
+    new: Password
+
+
+class PersonChange(Input):
+    """What is left out stays."""
+
+    name: Line | None = None
+    phone: Phone | None = None
+    locale: Locale | None = None
+
+
+class InvitationCode(Input):
+    code: Annotated[str, StringConstraints(strip_whitespace=True, max_length=100)]
+
+
+class NewKey(Input):
+    """A key acts in the organisation the caller acts in, with `roles` or, if left out, all the caller's roles."""
+
+    name: Line
+    roles: list[Role] | None = None
+    expires_in_days: int = Field(default=365, ge=1, le=730)
+
+
+class NewStaff(Input):
+    email: Email
+    name: Line
+    roles: Roles
+    phone: Phone | None = None
+    locale: Locale = "en"
+
+
+class NewRoles(Input):
+    roles: Roles
+
+
+class OrganisationChange(Input):
+    """What is left out stays."""
+
+    name: Line | None = None
+    staff_email: Email | None = None
+    staff_phone: Phone | None = None
+    locale: Locale | None = None
+
+
+class AccountOut(Output):
+    id: UUID
+    email: str
+    name: str
+    phone: str | None
+    locale: str
+
+
+class SignedIn(Output):
+    account: AccountOut
+    csrf_token: str
+    """Send it back as `X-CSRF-Token` with every request that changes something."""
+    password_change_required: bool
+    """True after a one-time password: nothing but `POST /auth/password` works until it is changed."""
+
+
+class OrganisationRef(Output):
+    id: UUID
+    slug: str
+    name: str
+
+
+class MembershipOut(Output):
+    organisation: OrganisationRef
+    roles: list[Role]
+    confirmed: bool
+    """False: the roles do not count before `POST /auth/invitations/accept`."""
+
+
+class Me(Output):
+    account: AccountOut
+    organisation: UUID | None
+    """The organisation this request acts in."""
+    roles: list[Role]
+    """The roles there."""
+    memberships: list[MembershipOut]
+    csrf_token: str | None
+    password_change_required: bool
+
+
+class SessionOut(Output):
+    id: UUID
+    client: str
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    current: bool = False
+
+
+class SessionList(Output):
+    items: list[SessionOut]
+
+
+class KeyOut(Output):
+    id: UUID
+    name: str
+    hint: str
+    """How the key begins."""
+    organisation: UUID | None
+    roles: list[Role]
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+
+
+class NewKeyOut(KeyOut):
+    key: str
+    """The secret; it is shown only now."""
+
+
+class KeyList(Output):
+    items: list[KeyOut]
+
+
+class StaffOut(AccountOut):
+    roles: list[Role]
+    confirmed: bool
+
+
+class StaffList(Output):
+    items: list[StaffOut]
+
+
+class NewStaffOut(StaffOut):
+    one_time_password: str | None
+    """Give it to the person; None if they have an account already."""
+    invitation_code: str | None
+    """For a person who has an account already: they enter it once, signed in."""
+
+
+class OneTimePassword(Output):
+    one_time_password: str
+
+
+class OrganisationOut(OrganisationRef):
+    currency: str
+    locale: str
+    time_zone: str
+    phone_region: str
+    staff_email: str
+    staff_phone: str | None

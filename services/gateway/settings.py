@@ -1,0 +1,86 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import SecretStr
+
+from chassis.settings import DevelopmentDefault, ServiceSettings
+
+LOOPBACK = "127.0.0.0/8,::1/128"
+
+
+class Settings(ServiceSettings):
+    service: ClassVar[str] = "gateway"
+
+    orders_url: str = "http://127.0.0.1:8001"
+    ticketing_url: str = "http://127.0.0.1:8002"
+    crm_url: str = "http://127.0.0.1:8003"
+    notifications_url: str = "http://127.0.0.1:8004"
+    reporting_url: str = "http://127.0.0.1:8005"
+
+    token_signing_key: Annotated[SecretStr, DevelopmentDefault()] = SecretStr("development-only-signing-seed")
+    """Ed25519 private key (PEM). In development any text: the key is derived from it."""
+    token_published_keys: str = ""
+    """Public keys (PEM, one after another) published besides: the next key before a rotation, the last one after."""
+    token_seconds: int = 300
+
+    session_idle_hours: int = 12
+    """A session ends when it was not used for so long."""
+    session_days: int = 30
+    """A session ends at this age, used or not."""
+
+    connect_seconds: float = 2.0
+    answer_seconds: float = 30.0
+    """How long a service may be silent, before its answer and between two parts of it."""
+    upload_seconds: float = 30.0
+    """How long a client may be silent while it sends a body."""
+    upstream_connections: int = 512
+    """Connections to each service."""
+    upstream_keep_alive_seconds: float = 3.0
+    """Less than a service keeps an idle connection, or a request would now and then meet a closed one."""
+    max_body_bytes: int = 32 * 1024 * 1024
+    max_header_bytes: int = 16 * 1024
+    max_headers: int = 80
+
+    rate_per_second: float = 50.0
+    """Requests that a client (address, account or API key) may go on making; 0 turns the limit off."""
+    rate_burst: int = 200
+    rate_exempt: str | None = None
+    """Networks without a limit. Unset: this machine in development, none in production."""
+    trusted_proxies: str = ""
+    """Networks whose X-Forwarded-For is believed."""
+    sign_in_failures: int = 10
+    """Wrong passwords for an account from one address in 15 minutes; five times as many in all for either."""
+
+    allowed_origins: str = ""
+    """Origins besides `public_url` whose pages may use a cookie session, separated by commas."""
+
+    live_queue: int = 256
+    """Changes a slow listener may fall behind before it is sent away."""
+    live_history: int = 1024
+    """Changes of a show kept for listeners that come back."""
+    live_listeners: int = 20_000
+    live_heartbeat_seconds: float = 15.0
+
+    @property
+    def services(self) -> dict[str, str]:
+        """Base address of each service behind the gateway."""
+        return {
+            "orders": self.orders_url,
+            "ticketing": self.ticketing_url,
+            "crm": self.crm_url,
+            "notifications": self.notifications_url,
+            "reporting": self.reporting_url,
+        }
+
+    @property
+    def secure_cookies(self) -> bool:
+        return self.footlights_env == "production"
+
+    @property
+    def exempt_networks(self) -> str:
+        if self.rate_exempt is not None:
+            return self.rate_exempt
+        return "" if self.footlights_env == "production" else LOOPBACK

@@ -1,0 +1,187 @@
+"""Routes of an organisation's staff accounts: managers do not register themselves (ROL-13, ROL-15)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from chassis.db import Database
+from chassis.edge import Caller, Tx, staff
+from chassis.problems import Conflict
+from contracts.accounts import Role
+from services.gateway import accounts, passwords
+from services.gateway.errors import NoSuchAccount, RolesRefused, SharedAccount
+from services.gateway.identities import Identities
+from services.gateway.models import Account, Membership
+from services.gateway.schemas import (
+    AccountOut,
+    NewRoles,
+    NewStaff,
+    NewStaffOut,
+    OneTimePassword,
+    OrganisationChange,
+    OrganisationOut,
+    StaffList,
+    StaffOut,
+)
+
+router = APIRouter(tags=["staff"])
+
+Giver = Annotated[Caller, Depends(staff(Role.PROJECT_HEAD, Role.SUPPORT))]
+Head = Annotated[Caller, Depends(staff(Role.PROJECT_HEAD))]
+AnyStaff = Annotated[Caller, Depends(staff())]
+
+LEADING = frozenset({Role.PROJECT_HEAD, Role.SUPPORT})
+
+
+@router.get("/accounts")
+async def list_staff(caller: Giver, session: Tx) -> StaffList:
+    """The organisation's staff by name."""
+    found = await session.scalars(
+        select(Membership)
+        .join(Account)
+        .where(Membership.organisation == caller.staff_organisation)
+        .options(selectinload(Membership.account))
+        .order_by(Account.name, Account.id)
+    )
+    return StaffList(items=[_staff_out(membership.account, membership) for membership in found])
+
+
+@router.post("/accounts", status_code=201)
+async def create_staff(new: NewStaff, caller: Giver, request: Request) -> NewStaffOut:
+    """Gives a person roles in the organisation (ROL-13).
+
+    A new person gets a one-time password, to be changed at the first sign-in. A person who has an account on the
+    platform keeps it and confirms with a code; 409 if they work for the organisation already.
+    """
+    organisation = caller.staff_organisation
+    _require_may_give(caller, new.roles)
+    password = passwords.one_time_password()
+    password_hash = await passwords.hash_password(password)
+    code = None
+    async with _db(request).as_worker() as session:
+        account = await accounts.find_account(session, new.email, lock=True)
+        if account is None:
+            account = await accounts.create_account(
+                session,
+                email=new.email,
+                name=new.name,
+                phone=new.phone,
+                locale=new.locale,
+                password_hash=password_hash,
+                one_time=True,
+                memberships={organisation: new.roles},
+            )
+        elif _membership(account, organisation) is not None:
+            raise Conflict("This person works for the organisation already; change their roles instead.")
+        else:
+            code = await accounts.set_roles(session, account, organisation, new.roles, invited=True)
+            # Until the person confirms, the organisation learns nothing of them but what it entered itself.
+            shown = AccountOut(id=account.id, email=new.email, name=new.name, phone=new.phone, locale=new.locale)
+            return NewStaffOut(
+                **shown.model_dump(), roles=new.roles, confirmed=False, one_time_password=None, invitation_code=code
+            )
+        answer = _staff_out(account, account.memberships[0])
+    return NewStaffOut(**answer.model_dump(), one_time_password=password, invitation_code=None)
+
+
+@router.put("/accounts/{account_id}/roles")
+async def change_roles(account_id: UUID, new: NewRoles, caller: Giver, request: Request) -> StaffOut:
+    """Replaces the roles that a member of staff has in the organisation."""
+    organisation = caller.staff_organisation
+    _require_may_give(caller, new.roles)
+    async with _db(request).as_worker() as session:
+        account, membership = await _load_member(session, caller, account_id)
+        await accounts.set_roles(session, account, organisation, new.roles)
+        answer = _staff_out(account, membership)
+    _identities(request).forget(account_id=account_id)
+    return answer
+
+
+@router.delete("/accounts/{account_id}", status_code=204)
+async def remove_staff(account_id: UUID, caller: Giver, request: Request) -> None:
+    """The person no longer works for the organisation. Their account stays theirs."""
+    if account_id == caller.account_id:
+        raise Conflict("You cannot remove yourself.")
+    async with _db(request).as_worker() as session:
+        account, _ = await _load_member(session, caller, account_id)
+        await accounts.set_roles(session, account, caller.staff_organisation, ())
+    _identities(request).forget(account_id=account_id)
+
+
+@router.post("/accounts/{account_id}/one-time-password", status_code=201)
+async def reset_password(account_id: UUID, caller: Giver, request: Request) -> OneTimePassword:
+    """A new one-time password for a member of staff who lost theirs; ends their sessions and API keys.
+
+    409 for an account that belongs to another organisation too: this one cannot decide about it.
+    """
+    password = passwords.one_time_password()
+    password_hash = await passwords.hash_password(password)
+    async with _db(request).as_worker() as session:
+        account, membership = await _load_member(session, caller, account_id)
+        if len(account.memberships) > 1 or membership.invitation_hash is not None:
+            raise SharedAccount("The account is not this organisation's alone; the person must reset it.")
+        await accounts.set_password(session, account, password_hash, one_time=True)
+    _identities(request).forget(account_id=account_id)
+    return OneTimePassword(one_time_password=password)
+
+
+@router.get("/organisation")
+async def show_organisation(caller: AnyStaff, session: Tx) -> OrganisationOut:
+    """The settings of the caller's organisation."""
+    found = await accounts.find_organisation(session, str(caller.staff_organisation))
+    return OrganisationOut.model_validate(found)
+
+
+@router.patch("/organisation")
+async def change_organisation(change: OrganisationChange, caller: Head, request: Request) -> OrganisationOut:
+    """Changes the settings of the caller's organisation."""
+    async with _db(request).as_worker() as session:
+        changes = {name: value for name, value in change.model_dump(exclude_unset=True).items() if value is not None}
+        if "staff_email" in changes:
+            accounts.email_key(changes["staff_email"])
+        organisation = await accounts.change_organisation(session, caller.staff_organisation, **changes)
+        return OrganisationOut.model_validate(organisation)
+
+
+def _require_may_give(caller: Caller, roles: list[Role]) -> None:
+    """The head of the project gives any role; support gives all but the leading ones."""
+    if Role.PROJECT_HEAD not in caller.roles and not LEADING.isdisjoint(roles):
+        raise RolesRefused("Only the head of the project gives the roles project_head and support.")
+
+
+async def _load_member(session: AsyncSession, caller: Caller, account_id: UUID) -> tuple[Account, Membership]:
+    account = await accounts.load_account(session, account_id, lock=True)
+    membership = _membership(account, caller.staff_organisation)
+    if membership is None:
+        raise NoSuchAccount("The organisation has no such member of staff.")
+    _require_may_give(caller, [Role(role) for role in membership.roles])
+    return account, membership
+
+
+def _membership(account: Account, organisation: UUID) -> Membership | None:
+    return next((m for m in account.memberships if m.organisation == organisation), None)
+
+
+def _staff_out(account: Account, membership: Membership) -> StaffOut:
+    confirmed = membership.invitation_hash is None
+    shown = AccountOut.model_validate(account)
+    if not confirmed:
+        # The person has not agreed yet: what the platform knows of them is not the organisation's.
+        shown = AccountOut(id=account.id, email=account.email, name=account.email, phone=None, locale=account.locale)
+    return StaffOut(**shown.model_dump(), roles=[Role(role) for role in membership.roles], confirmed=confirmed)
+
+
+def _db(request: Request) -> Database:
+    db: Database = request.app.state.db
+    return db
+
+
+def _identities(request: Request) -> Identities:
+    identities: Identities = request.app.state.identities
+    return identities
