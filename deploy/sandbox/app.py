@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
-from starlette.middleware.base import RequestResponseEndpoint
 
 from deploy.sandbox import api, pages
 from deploy.sandbox.api import Desk
@@ -66,7 +65,7 @@ def create_app(settings: SandboxSettings | None = None) -> FastAPI:
         )
 
     @app.middleware("http")
-    async def harden(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    async def harden(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await call_next(request)
         if request.url.path != "/docs" and not request.url.path.startswith("/assets"):
             for name, value in SECURITY_HEADERS.items():
