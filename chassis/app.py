@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chassis import context, health, jobs, logging, metrics, problems, tracing
 from chassis.consumer import Consumer, ConsumerRunner
 from chassis.db import Database
-from chassis.edge import permission_of
+from chassis.edge import permissions
 from chassis.jobs import Job
 from chassis.keys import KeySet
 from chassis.relay import Relay
@@ -89,10 +89,9 @@ def create_app(
 
 def require_permissions(app: FastAPI) -> None:
     """Raises `TypeError` if a route does not say who may call it."""
-    for route in app.routes:
-        path = getattr(route, "path", str(route))
-        if path not in DOCUMENTATION and permission_of(route) is None:
-            raise TypeError(f"{path} declares no permission")
+    for route, permission in permissions(app):
+        if permission is None and route.path not in DOCUMENTATION:
+            raise TypeError(f"{route.path} declares no permission")
 
 
 def _ready(runner: ConsumerRunner) -> health.Check:
@@ -134,7 +133,7 @@ class Edge:
         request = Request(scope)
         request_id = request.headers.get("x-request-id") or str(uuid4())
         token = context.request_id.set(request_id)
-        status, started = 500, time.perf_counter()
+        status, started = 0, time.perf_counter()
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -148,7 +147,12 @@ class Edge:
                 structlog.contextvars.bound_contextvars(request_id=request_id),
                 tracing.span(f"{scope['method']}", request.headers.get("traceparent"), SpanKind.SERVER),
             ):
-                await self._app(scope, receive, answer)
+                try:
+                    await self._app(scope, receive, answer)
+                except Exception as error:
+                    if status:
+                        raise
+                    await problems.unexpected(request, error)(scope, receive, answer)
         finally:
             context.request_id.reset(token)
             route = getattr(scope.get("route"), "path", "none")

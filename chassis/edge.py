@@ -6,16 +6,16 @@ without. Services trust only the gateway's short-lived token; headers a client c
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Depends
-from fastapi.routing import APIRoute
+from fastapi import Depends, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
-from starlette.routing import BaseRoute
 
 from chassis import context
 from chassis.keys import KeySet
@@ -69,8 +69,7 @@ class Permission:
     roles: frozenset[Role] = frozenset()
 
     async def __call__(self, request: Request) -> Caller:
-        caller = await authenticate(request)
-        request.state.caller = caller
+        caller = await caller_of(request)
         if self.kind == "public":
             return caller
         if caller.account_id is None:
@@ -96,8 +95,15 @@ def public() -> Permission:
     return Permission("public")
 
 
-async def authenticate(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """The caller by the bearer token, anonymous without one. Raises `Unauthorised` for a bad one."""
+    if not hasattr(request.state, "caller"):
+        request.state.caller = await _authenticate(request)
+    caller: Caller = request.state.caller
+    return caller
+
+
+async def _authenticate(request: Request) -> Caller:
     header = request.headers.get("authorization")
     if header is None:
         return ANONYMOUS
@@ -123,7 +129,7 @@ async def authenticate(request: Request) -> Caller:
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     """The transaction of a request under row-level security: the caller's organisation and account."""
-    caller: Caller = request.state.caller
+    caller = await caller_of(request)
     async with request.app.state.db.for_organisation(caller.organisation, caller.account_id) as session:
         yield session
 
@@ -138,20 +144,25 @@ async def worker_transaction(request: Request) -> AsyncIterator[AsyncSession]:
 Tx = Annotated[AsyncSession, Depends(transaction, scope="function")]
 WorkerTx = Annotated[AsyncSession, Depends(worker_transaction, scope="function")]
 
-Dependency = Callable[..., Awaitable[object]]
+
+def permissions(app: FastAPI) -> Iterator[tuple[RouteContext, Permission | None]]:
+    """Every route of an app with its permission. Raises `TypeError` if a route has several."""
+    for route in iter_route_contexts(app.routes):
+        found = set(_declared(route))
+        if len(found) > 1:
+            raise TypeError(f"{route.path} has {len(found)} permissions, it must have one")
+        yield route, next(iter(found), None)
 
 
-def permission_of(route: BaseRoute) -> Permission | None:
-    """The one permission of a route. Raises `TypeError` if it has several; `None` if it has none."""
-    if isinstance(route, APIRoute):
-        stack, found = [route.dependant], []
-        while stack:
-            dependant = stack.pop()
-            if isinstance(dependant.call, Permission):
-                found.append(dependant.call)
-            stack.extend(dependant.dependencies)
-    else:
-        found = [permission] if (permission := getattr(route, "permission", None)) else []
-    if len(set(found)) > 1:
-        raise TypeError(f"{getattr(route, 'path', route)} has {len(found)} permissions, it must have one")
-    return found[0] if found else None
+def _declared(route: RouteContext) -> Iterator[Permission]:
+    if not isinstance(route.original_route, APIRoute):
+        permission = getattr(route.original_route, "permission", None)
+        if permission is not None:
+            yield permission
+        return
+    stack: list[Dependant] = [route.dependant]
+    while stack:
+        dependant = stack.pop()
+        if isinstance(dependant.call, Permission):
+            yield dependant.call
+        stack.extend(dependant.dependencies)

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.edge import Caller
+from chassis.edge import caller_of
 from chassis.problems import Invalid
 
 CLAIM = text("""
@@ -74,7 +74,7 @@ async def _idempotency(
         str | None, Header(min_length=1, max_length=255, description="Repeat a request safely")
     ] = None,
 ) -> Idempotency:
-    caller: Caller = request.state.caller
+    caller = await caller_of(request)
     owner = caller.organisation or caller.account_id or "public"
     content = b"\0".join((request.method.encode(), request.url.path.encode(), await request.body()))
     return Idempotency(idempotency_key, f"{owner}:{request.scope['route'].path}", hashlib.sha256(content).digest())

@@ -127,12 +127,9 @@ def install(app: FastAPI) -> None:
             return response(Unavailable("The service cannot reach its database. Try again in a moment."))
         return unexpected(request, error)
 
-    @app.exception_handler(Exception)
-    async def other(request: Request, error: Exception) -> Response:
-        return unexpected(request, error)
-
 
 def unexpected(request: Request, error: Exception) -> Response:
+    """Logs the error and hides it from the caller. The edge calls it for whatever nobody handled."""
     log.error("unexpected error", path=request.url.path, exc_info=error)
     detail = "Something went wrong on our side; the request id helps us to find it."
     return Response(body(500, "unexpected", "Unexpected error", detail), 500, media_type=MEDIA_TYPE)
