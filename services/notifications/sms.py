@@ -11,7 +11,7 @@ from uuid import UUID
 import aiohttp
 from pydantic import SecretStr
 
-from services.notifications.delivery.verdicts import Refused, TryLater, Unknown, Unreachable
+from services.notifications.delivery.verdicts import Refused, TryLater, Unknown
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 
@@ -29,7 +29,7 @@ class Sms:
         return bool(self._url)
 
     async def send(self, message_id: UUID, to: str, text: str) -> str:
-        """`to` is E.164. Returns the provider's words. Raises `Refused`, `TryLater`, `Unreachable` or `Unknown`."""
+        """`to` is E.164. Returns the provider's words. Raises `Refused`, `TryLater` or `Unknown`."""
         if not self.configured:
             raise Refused("no SMS provider is configured (SMS_URL)")
         headers = {"Idempotency-Key": str(message_id)}
@@ -43,7 +43,7 @@ class Sms:
                 words = f"{answer.status} {(await answer.text())[:200]}"
                 status = answer.status
         except aiohttp.ClientConnectorError as error:
-            raise Unreachable(f"no SMS provider: {error}") from error
+            raise TryLater(f"no SMS provider: {error}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unknown(f"the SMS provider did not answer, it may have sent it: {error!r}") from error
         if status < 300:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP as WIRE
 from email.policy import SMTPUTF8
-from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib

@@ -1,0 +1,25 @@
+"""Measures the queue of messages."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from chassis.db import Database
+from services.notifications.metrics import OVERDUE, WAITING
+
+QUEUE = text("""
+    SELECT template, status, count(*) AS messages,
+           coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE attempt_id IS NULL)), 0)::float8 AS age
+    FROM message WHERE status IN ('pending', 'sending') GROUP BY template, status
+""")
+
+
+async def measure(db: Database) -> int:
+    """Sets the gauges; a job that never has more to do."""
+    async with db.as_worker() as session:
+        rows = (await session.execute(QUEUE)).all()
+    WAITING.clear()
+    for row in rows:
+        WAITING.labels(row.template, row.status).set(row.messages)
+    OVERDUE.set(max([0.0, *(row.age for row in rows)]))
+    return 0
