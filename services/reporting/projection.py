@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Table, TextClause, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from contracts.accounts import OrganisationChanged, OrganisationRegistered, OrganisationState
 from contracts.envelope import Event, EventData
@@ -78,7 +78,7 @@ async def steady(session: AsyncSession) -> None:
     await session.execute(STEADY)
 
 
-async def apply(session: AsyncSession, events: Sequence[Event[Any]]) -> None:
+async def apply(session: AsyncSession | AsyncConnection, events: Sequence[Event[Any]]) -> None:
     """Brings the rows up to date with a batch of events."""
     for table, rows in rows_of(events).items():
         if rows:

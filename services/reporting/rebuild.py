@@ -17,7 +17,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import MetaData, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from chassis.db import NAMING, sqlalchemy_url
@@ -146,24 +146,20 @@ async def _apply(connection: AsyncConnection, records: Sequence[Any], done: Rebu
         if isinstance(event.data, projection.HANDLED):
             events.append(event)
     await connection.execute(text(f"SET LOCAL search_path = {SCHEMA}, public"))
-    session = AsyncSession(bind=connection, join_transaction_mode="create_savepoint")
-    try:
-        if not await _applied(session, events):
-            for event in events:
-                if not await _applied(session, [event]):
-                    done.skipped += 1
-                    done.events -= 1
-                    log.warning("event skipped", event_id=str(event.id), event_type=event.type)
-        done.events += len(events)
-    finally:
-        await session.close()
+    if not await _applied(connection, events):
+        for event in events:
+            if not await _applied(connection, [event]):
+                done.skipped += 1
+                done.events -= 1
+                log.warning("event skipped", event_id=str(event.id), event_type=event.type)
+    done.events += len(events)
 
 
-async def _applied(session: AsyncSession, events: Sequence[Event[EventData]]) -> bool:
+async def _applied(connection: AsyncConnection, events: Sequence[Event[EventData]]) -> bool:
     """False if PostgreSQL refuses one of them for good, as it would have refused the service."""
     try:
-        async with session.begin_nested():
-            await projection.apply(session, events)
+        async with connection.begin_nested():
+            await projection.apply(connection, events)
     except Exception as error:
         if is_passing(error):
             raise
@@ -179,18 +175,18 @@ class Topics:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap_servers, enable_auto_commit=False, group_id=None, auto_offset_reset="none"
+            *TOPICS, bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         self._positions: Offsets = {}
 
     async def __aenter__(self) -> Topics:
-        await self._consumer.start()
         try:
-            partitions = [TopicPartition(topic, number) for topic in TOPICS for number in await self._partitions(topic)]
-            self._consumer.assign(partitions)
+            await self._consumer.start()
+            partitions = self._consumer.assignment()
+            missing = set(TOPICS) - {partition.topic for partition in partitions}
+            if missing:
+                raise LookupError(f"no topic {', '.join(sorted(missing))}; run `footlights topics apply`")
             self._positions = await self._consumer.beginning_offsets(partitions)
-            for partition, offset in self._positions.items():
-                self._consumer.seek(partition, offset)
         except BaseException:
             await self._consumer.stop()
             raise
@@ -198,13 +194,6 @@ class Topics:
 
     async def __aexit__(self, *_: object) -> None:
         await self._consumer.stop()
-
-    async def _partitions(self, topic: str) -> set[int]:
-        await self._consumer.topics()  # refreshes what it knows of the cluster
-        found: set[int] | None = self._consumer.partitions_for_topic(topic)
-        if not found:
-            raise LookupError(f"topic {topic} does not exist; run `footlights topics apply`")
-        return found
 
     async def end(self) -> Offsets:
         ends: Offsets = await self._consumer.end_offsets(list(self._positions))
