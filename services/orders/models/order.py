@@ -82,7 +82,9 @@ class Order(Base):
     deleted_at: Mapped[datetime | None]
     deleted_by: Mapped[str | None]
 
-    lines: Mapped[list[OrderLine]] = relationship(lazy="raise", order_by="OrderLine.position")
+    lines: Mapped[list[OrderLine]] = relationship(
+        lazy="raise", order_by="OrderLine.position", cascade="all, delete-orphan"
+    )
     payments: Mapped[list[Payment]] = relationship(lazy="raise", order_by="Payment.id")
     refunds: Mapped[list[Refund]] = relationship(lazy="raise", order_by="Refund.created_at")
 

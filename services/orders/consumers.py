@@ -1,0 +1,126 @@
+"""What ticketing and the gateway tell, as happenings of orders."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.consumer import Consumer
+from chassis.people import normalise_email
+from contracts import ticketing
+from contracts.accounts import (
+    AccountChanged,
+    AccountRegistered,
+    AccountState,
+    OrganisationChanged,
+    OrganisationRegistered,
+    OrganisationState,
+)
+from contracts.envelope import Event
+from contracts.ticketing import HoldEnd
+from services.orders.lifecycle import Cause, create_order, happen, load
+from services.orders.lines import replace_lines, seat_line
+from services.orders.models import Account, Order, Organisation
+from services.orders.process import Happening
+from services.orders.process import happenings as h
+
+consumer = Consumer("orders")
+
+TICKETING = Cause("ticketing", "event")
+
+
+@consumer.on(ticketing.HoldPlaced)
+async def hold_placed(session: AsyncSession, event: Event[ticketing.HoldPlaced]) -> None:
+    """A buyer chose seats: interest, even if nothing follows (ORD-30). The order has the id of its hold."""
+    hold = event.data
+    if event.organisation is None:
+        return
+    order = await create_order(
+        session,
+        hold.hold_id,
+        event.organisation,
+        currency=hold.total.currency,
+        title=hold.show_name,
+        show_id=hold.show_id,
+        starts_at=hold.starts_at,
+        account_id=hold.account_id,
+    )
+    lines = ()
+    if order.stage is None:
+        rows = (seat_line(order, i, s.seat, s.label, s.zone_name, s.price.minor) for i, s in enumerate(hold.seats))
+        lines = replace_lines(order, rows)
+    await happen(session, order, h.HoldPlaced(lines=lines, expires_at=hold.expires_at), TICKETING)
+
+
+@consumer.on(ticketing.HoldExtended)
+async def hold_extended(session: AsyncSession, event: Event[ticketing.HoldExtended]) -> None:
+    await _tell(session, event.data.hold_id, h.HoldExtended(expires_at=event.data.expires_at))
+
+
+@consumer.on(ticketing.HoldReleased)
+async def hold_released(session: AsyncSession, event: Event[ticketing.HoldReleased]) -> None:
+    by_expiry = event.data.reason is HoldEnd.EXPIRED
+    await _tell(session, event.data.hold_id, h.HoldReleased(by_expiry=by_expiry))
+
+
+@consumer.on(ticketing.HoldConversionRefused)
+async def conversion_refused(session: AsyncSession, event: Event[ticketing.HoldConversionRefused]) -> None:
+    await _tell(session, event.data.hold_id, h.ConversionRefused(reason=event.data.reason))
+
+
+@consumer.on(ticketing.TicketsIssued)
+async def tickets_issued(session: AsyncSession, event: Event[ticketing.TicketsIssued]) -> None:
+    order = await load(session, event.data.order_id)
+    if order is None:
+        return
+    numbers = {ticket.seat: ticket.number for ticket in event.data.tickets}
+    for line in order.lines:
+        line.ticket_number = numbers.get(line.reference, line.ticket_number)
+    order.documents = [{"recipient": document.recipient.name, "url": document.url} for document in event.data.documents]
+    await happen(session, order, h.TicketsIssued(), TICKETING)
+
+
+@consumer.on(ticketing.TicketsVoided)
+async def tickets_voided(session: AsyncSession, event: Event[ticketing.TicketsVoided]) -> None:
+    seats = tuple(ticket.seat for ticket in event.data.tickets)
+    await _tell(session, event.data.order_id, h.TicketsVoided(request_id=event.data.request_id, seats=seats))
+
+
+async def _tell(session: AsyncSession, order_id: UUID, happening: Happening) -> Order | None:
+    order = await load(session, order_id)
+    if order is not None:
+        await happen(session, order, happening, TICKETING)
+    return order
+
+
+@consumer.on(OrganisationRegistered, OrganisationChanged)
+async def organisation_known(session: AsyncSession, event: Event[OrganisationState]) -> None:
+    data = event.data
+    values = {
+        "slug": data.slug,
+        "name": data.name,
+        "currency": data.currency,
+        "locale": data.locale,
+        "phone_region": data.phone_region,
+        "version": event.aggregate_version,
+    }
+    statement = insert(Organisation).values(organisation=data.organisation_id, **values)
+    newer = Organisation.version <= statement.excluded.version
+    await session.execute(statement.on_conflict_do_update(index_elements=["organisation"], set_=values, where=newer))
+
+
+@consumer.on(AccountRegistered, AccountChanged)
+async def account_known(session: AsyncSession, event: Event[AccountState]) -> None:
+    """What people entered about themselves is shown beside what was typed in an order (ORD-26, REG-6)."""
+    data = event.data
+    values = {
+        "email": normalise_email(data.email) or data.email,
+        "name": data.name,
+        "phone": data.phone,
+        "version": event.aggregate_version,
+    }
+    statement = insert(Account).values(id=data.account_id, **values)
+    newer = Account.version <= statement.excluded.version
+    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values, where=newer))

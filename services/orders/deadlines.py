@@ -1,0 +1,70 @@
+"""Deadlines of orders, as rows: what was not paid in time expires (design.md §4)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import Database
+from chassis.jobs import Job
+from contracts.orders import FunnelStage
+from services.orders import metrics
+from services.orders.lifecycle import Cause, happen, load
+from services.orders.models import LedgerEntry, Order, Refund
+from services.orders.process import happenings as h
+from services.orders.process.state import Delivery
+from services.orders.settings import Settings
+
+AT_ONCE = 50
+
+
+def deadline_jobs(settings: Settings) -> list[Job]:
+    return [Job("deadlines", 0.5, partial(pass_deadlines, settings)), Job("measures", 15, measure)]
+
+
+async def pass_deadlines(settings: Settings, db: Database) -> int:
+    """Decides the deadlines that have passed; several replicas share them."""
+    async with db.as_worker() as session:
+        now = datetime.now(UTC)
+        due = select(Order.id).where(Order.due_at <= now).order_by(Order.due_at).limit(AT_ONCE)
+        ids = list(await session.scalars(due.with_for_update(skip_locked=True)))
+        for order_id in ids:
+            order = await load(session, order_id)
+            if order is not None:
+                grace = now + timedelta(seconds=settings.late_payment_seconds)
+                passed = h.DeadlinePassed(now=now, grace_until=grace)
+                await happen(session, order, passed, Cause("system", "deadline"))
+        return len(ids)
+
+
+async def measure(db: Database) -> int:
+    """Sets the gauges of `metrics`."""
+    async with db.as_worker() as session:
+        await _measure(session)
+    return 0
+
+
+async def _measure(session: AsyncSession) -> None:
+    now = datetime.now(UTC)
+    stages = {stage.value: 0 for stage in FunnelStage}
+    counted = await session.execute(select(Order.stage, func.count()).group_by(Order.stage))
+    stages.update({stage: count for stage, count in counted if stage})
+    for stage, count in stages.items():
+        metrics.IN_STAGE.labels(stage).set(count)
+    metrics.OVERDUE_SECONDS.set(_age(await session.scalar(select(func.min(Order.due_at))), now))
+    waiting = select(func.count(), func.min(Refund.created_at)).where(~Refund.done)
+    refunds, oldest = (await session.execute(waiting)).one()
+    metrics.REFUNDS_WAITING.set(refunds)
+    metrics.REFUND_WAIT_SECONDS.set(_age(oldest, now))
+    undelivered = select(func.count()).where(
+        Order.stage == FunnelStage.PAID.value, Order.delivery == Delivery.REQUESTED.value
+    )
+    metrics.UNDELIVERED.set(await session.scalar(undelivered) or 0)
+    metrics.LEDGER_SUM.set(int(await session.scalar(select(func.coalesce(func.sum(LedgerEntry.amount), 0))) or 0))
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return max((now - since).total_seconds(), 0) if since else 0

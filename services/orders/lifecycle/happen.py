@@ -1,0 +1,120 @@
+"""Decide, write, tell: one transition of an order inside the caller's transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from contracts import orders as contract
+from contracts.envelope import EventData
+from services.orders import ledger, metrics
+from services.orders.enrolments import open_enrolments
+from services.orders.errors import NotPossibleNow
+from services.orders.lifecycle import keep
+from services.orders.lifecycle.load import state_of
+from services.orders.lifecycle.tell import event_of, order_fields
+from services.orders.models import HistoryEntry, Order
+from services.orders.process import Command, Happening, NotPossible, State, decide
+from services.orders.process.commands import (
+    OpenEnrolments,
+    Post,
+    RevokeTickets,
+    Tell,
+    TellCancelled,
+    TellPayment,
+    TellRefunded,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Who or what made it happen, for the history and the log of payments."""
+
+    actor: str
+    source: str = "system"
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+async def happen(session: AsyncSession, order: Order, happening: Happening, cause: Cause) -> State:
+    """Apply a happening to a locked order. Raises `NotPossibleNow` for what a person may not ask now."""
+    before = state_of(order)
+    try:
+        after, commands = decide(before, happening)
+    except NotPossible as refusal:
+        raise NotPossibleNow(str(refusal), stage=order.stage) from None
+    if after == before and not commands:
+        return after
+    await keep.keep(session, order, before, after, cause.source)
+    if not any(not isinstance(command, Post | OpenEnrolments) for command in commands):
+        order.version += 1
+    for command in commands:
+        await _carry_out(session, order, command, cause)
+    await session.flush()
+    metrics.seen(before, after)
+    return after
+
+
+async def _carry_out(session: AsyncSession, order: Order, command: Command, cause: Cause) -> None:
+    if isinstance(command, Post):
+        await ledger.post(session, order, command)
+        return
+    if isinstance(command, OpenEnrolments):
+        for opened in await open_enrolments(session, order):
+            publish(session, order, opened)
+        return
+    publish(session, order, event_of(order, command))
+    what, details = _story(order, command)
+    await record(session, order, what, cause, **details)
+
+
+def publish(session: AsyncSession, order: Order, data: EventData) -> None:
+    """The version grows with every event, so that a reader of either topic can tell which one is newer."""
+    order.version += 1
+    outbox.add(session, data, organisation=order.organisation, version=order.version, correlation_id=str(order.id))
+
+
+async def changed(session: AsyncSession, order: Order, what: str, cause: Cause, **details: Any) -> None:
+    """Tell and record an edit that is no transition: customer, participants, notes."""
+    publish(session, order, contract.OrderChanged(**order_fields(order)))
+    await record(session, order, what, cause, **details)
+    await session.flush()
+
+
+async def record(session: AsyncSession, order: Order, what: str, cause: Cause, **details: Any) -> None:
+    """One line of the order's history."""
+    await session.execute(
+        insert(HistoryEntry).values(
+            organisation=order.organisation,
+            order_id=order.id,
+            actor=cause.actor,
+            what=what,
+            details={**cause.details, **details},
+            version=order.version,
+        )
+    )
+
+
+def _story(order: Order, command: Command) -> tuple[str, dict[str, Any]]:
+    """How the history calls what was told."""
+    if isinstance(command, Tell):
+        return command.what.value, {}
+    if isinstance(command, TellCancelled):
+        return "cancelled", {"was_paid": command.was_paid, "reason": command.reason}
+    if isinstance(command, RevokeTickets):
+        return "tickets_revoked", {"seats": list(command.seats), "reason": command.reason}
+    if isinstance(command, TellRefunded):
+        return "refunded", {"amount": command.amount, "full": command.full, "lines": _texts(command.line_ids)}
+    if isinstance(command, TellPayment):
+        payment = next(p for p in order.payments if p.id == command.payment)
+        details = {"amount": command.amount, "provider": payment.provider, "payment_id": str(payment.id)}
+        return f"payment_{command.what.value}", details | ({"reason": command.reason} if command.reason else {})
+    raise TypeError(f"{command!r} is not told")
+
+
+def _texts(ids: tuple[UUID, ...]) -> list[str]:
+    return [str(id_) for id_ in ids]

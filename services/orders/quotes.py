@@ -1,0 +1,74 @@
+"""Ticketing's signed quote: the only source of the seats and prices of an order. Never a browser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from chassis.keys import KeySet
+from chassis.problems import Unauthorised
+from services.orders.errors import BadQuote, HoldOver
+
+ISSUER = "footlights-ticketing"
+AUDIENCE = "quote"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedSeat:
+    seat: str
+    label: str
+    zone_name: str
+    minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    hold_id: UUID
+    organisation: UUID
+    show_id: UUID
+    show_name: str
+    starts_at: datetime
+    seats: tuple[QuotedSeat, ...]
+    currency: str
+    invoice_allowed: bool
+    hold_until: datetime
+
+
+async def verify(keys: KeySet, token: str, order_id: UUID) -> Quote:
+    """The quote of the hold with the order's id. Raises `BadQuote`, or `HoldOver` when its time has passed."""
+    try:
+        claims = await keys.verify(token, audience=AUDIENCE, issuer=ISSUER)
+    except Unauthorised as error:
+        if "expired" in error.detail:
+            raise HoldOver("The hold has expired. Choose the seats again.") from None
+        raise BadQuote("The quote is not signed by ticketing.") from None
+    try:
+        quote = _read(claims)
+    except (KeyError, ValueError, TypeError):
+        raise BadQuote("The quote is not complete.") from None
+    if quote.hold_id != order_id:
+        raise BadQuote("The quote belongs to another hold: the order has the id of its hold.")
+    if quote.hold_until <= datetime.now(UTC):
+        raise HoldOver("The hold has expired. Choose the seats again.")
+    return quote
+
+
+def _read(claims: dict[str, Any]) -> Quote:
+    quote = Quote(
+        hold_id=UUID(claims["hold_id"]),
+        organisation=UUID(claims["org"]),
+        show_id=UUID(claims["show_id"]),
+        show_name=claims["show"]["name"],
+        starts_at=datetime.fromisoformat(claims["show"]["starts_at"]),
+        seats=tuple(
+            QuotedSeat(seat["seat"], seat["label"], seat["zone_name"], int(seat["minor"])) for seat in claims["seats"]
+        ),
+        currency=claims["currency"],
+        invoice_allowed=bool(claims.get("invoice", False)),
+        hold_until=datetime.fromtimestamp(float(claims["hold_until"]), UTC),
+    )
+    if not quote.seats or sum(seat.minor for seat in quote.seats) != int(claims["total"]):
+        raise ValueError("the total is not the sum of the seats")
+    return quote
