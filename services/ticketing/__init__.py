@@ -1,0 +1,1 @@
+"""Ticketing: halls, shows, holds of seats and tickets."""

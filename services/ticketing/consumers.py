@@ -1,0 +1,56 @@
+"""Events that ticketing listens to. Thin: each becomes one command."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.consumer import Consumer, Permanent
+from contracts.accounts import AccountChanged, AccountRegistered, OrganisationChanged, OrganisationRegistered
+from contracts.envelope import Event, EventData
+from contracts.orders import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
+from services.ticketing import people
+from services.ticketing.settings import Settings
+from services.ticketing.shows.board import Board
+from services.ticketing.tickets import orders
+from services.ticketing.tickets.issue import Printer
+
+
+def build(settings: Settings, board: Board, printer: Printer) -> Consumer:
+    """The consumer group of ticketing."""
+    consumer = Consumer("ticketing")
+    buffer = timedelta(seconds=settings.payment_buffer_seconds)
+
+    @consumer.on(OrderPlaced)
+    async def placed(session: AsyncSession, event: Event[OrderPlaced]) -> None:
+        await orders.order_placed(session, _organisation(event), event.data, buffer)
+
+    @consumer.on(OrderPaid)
+    async def paid(session: AsyncSession, event: Event[OrderPaid]) -> None:
+        await orders.order_paid(session, board, printer, _organisation(event), event.data)
+
+    @consumer.on(OrderCancelled, OrderExpired)
+    async def cancelled(session: AsyncSession, event: Event[OrderCancelled | OrderExpired]) -> None:
+        await orders.order_cancelled(session, _organisation(event), event.data)
+
+    @consumer.on(TicketsRevoked)
+    async def revoked(session: AsyncSession, event: Event[TicketsRevoked]) -> None:
+        await orders.tickets_revoked(session, board, _organisation(event), event.data)
+
+    @consumer.on(OrganisationRegistered, OrganisationChanged)
+    async def organisation(session: AsyncSession, event: Event[OrganisationRegistered | OrganisationChanged]) -> None:
+        await people.keep_organisation(session, event.data, event.aggregate_version)
+
+    @consumer.on(AccountRegistered, AccountChanged)
+    async def account(session: AsyncSession, event: Event[AccountRegistered | AccountChanged]) -> None:
+        await people.keep_person(session, event.data, event.aggregate_version)
+
+    return consumer
+
+
+def _organisation(event: Event[EventData]) -> UUID:
+    if event.organisation is None:
+        raise Permanent(f"{event.type} names no organisation")
+    return event.organisation

@@ -1,0 +1,1 @@
+"""Halls and their seating plans (TKT-6)."""

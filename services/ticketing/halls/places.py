@@ -1,0 +1,66 @@
+"""Seats as people find them: zone, row and number, in their language."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+WORDS = {
+    "en": ("row", "seat"),
+    "uk": ("ряд", "місце"),
+    "pl": ("rząd", "miejsce"),
+    "ru": ("ряд", "место"),
+}
+NO_ROW = {"", "-", "–", "—"}
+"""What plans write for places that have no rows, such as numbered standing places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a seat is. `row_label` and `seat_label` are what the plan wants printed instead of "row 5" and "seat 7"."""
+
+    seat: str
+    category: str
+    zone: str
+    row: str
+    number: str
+    row_label: str | None = None
+    seat_label: str | None = None
+
+    def parts(self, locale: str) -> tuple[str, ...]:
+        """What is printed: at most zone, row and seat."""
+        row_word, seat_word = WORDS.get(locale, WORDS["en"])
+        row = self.row_label or ("" if self.row.strip() in NO_ROW else f"{row_word} {self.row}")
+        seat = self.seat_label or (f"{seat_word} {self.number}" if self.number.strip() else "")
+        return tuple(part for part in (self.zone, row, seat) if part.strip())
+
+    def label(self, locale: str) -> str:
+        return ", ".join(self.parts(locale)) or self.seat
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def places(document: bytes | str) -> Iterator[Place]:
+    """Every seat of a checked plan, in the plan's order. In labels `%s` stands for the number, as in pretix."""
+    for zone in orjson.loads(document)["zones"]:
+        for row in zone["rows"]:
+            row_label = _fill(row.get("row_label"), row["row_number"])
+            seat_label = row.get("seat_label")
+            for seat in row["seats"]:
+                yield Place(
+                    seat=seat["seat_guid"],
+                    category=seat["category"],
+                    zone=zone.get("name", ""),
+                    row=row["row_number"],
+                    number=seat["seat_number"],
+                    row_label=row_label,
+                    seat_label=_fill(seat_label, seat["seat_number"]),
+                )
+
+
+def _fill(label: str | None, number: str) -> str | None:
+    return label.replace("%s", number) if label else None

@@ -1,0 +1,281 @@
+"""Seating plans in pretix's open JSON format.
+
+`read` accepts what pretix's schema accepts (draft-07, no other properties anywhere) and, beyond it, checks what the
+schema cannot say: every `seat_guid` occurs once and every seat's category exists. The document is kept as it came, so
+an export is the import.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from services.ticketing.errors import SeatingPlanRefused
+
+MAX_SEATS = 100_000
+MAX_BYTES = 32 * 1024 * 1024
+MAX_ERRORS = 50
+NAMED = 10
+"""So many offending seats are named in a sentence; all of them are in the list beside it."""
+
+
+def _printable(value: str) -> str:
+    # PostgreSQL keeps no NUL, and an id with control characters cannot be typed, printed or sent in a header.
+    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def _text(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain NUL characters")
+    return value
+
+
+Guid = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+Text = Annotated[str, Field(max_length=1_000), AfterValidator(_text)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Length = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Node(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Position(_Node):
+    x: Number
+    y: Number
+
+
+class Seat(_Node):
+    seat_guid: Guid
+    seat_number: Text
+    category: Text
+    position: Position
+    uuid: Text | None = None
+    radius: Length = 10
+    start_direction: Text | None = None
+
+
+class Row(_Node):
+    row_number: Text
+    seats: list[Seat]
+    position: Position | None = None
+    row_number_position: Literal["start", "end", "both"] | None = None
+    row_label: Text | None = None
+    seat_label: Text | None = None
+    uuid: Text | None = None
+    number_of_seats: int | None = None
+    """Of the schema's first version, like `seats_spacing` and `Zone.displayed`: such plans are still about."""
+    seats_spacing: Number | None = None
+
+
+class Polygon(_Node):
+    points: list[Position]
+
+
+class Rectangle(_Node):
+    width: Length
+    height: Length
+
+
+class Ellipse(_Node):
+    radius: Position
+
+
+class Circle(_Node):
+    radius: Length
+
+
+class AreaText(_Node):
+    text: Text
+    position: Position
+    color: Text | None = None
+    size: Length | None = None
+
+
+class Area(_Node):
+    shape: Literal["polygon", "rectangle", "ellipse", "circle", "text"] | None = None
+    color: Text | None = None
+    border_color: Text | None = None
+    rotation: Number | None = None
+    position: Position | None = None
+    uuid: Text | None = None
+    polygon: Polygon | None = None
+    rectangle: Rectangle | None = None
+    ellipse: Ellipse | None = None
+    circle: Circle | None = None
+    text: AreaText | None = None
+
+
+class Zone(_Node):
+    position: Position
+    rows: list[Row]
+    name: Text = ""
+    zone_id: Text | None = None
+    uuid: Text | None = None
+    areas: list[Area] = []
+    displayed: bool | None = None
+
+
+class Category(_Node):
+    name: Text
+    color: Text | None = None
+
+
+class Size(_Node):
+    width: Length
+    height: Length
+
+
+class SeatingPlan(_Node):
+    name: Text
+    categories: list[Category]
+    zones: list[Zone]
+    size: Size
+
+    def places(self) -> Iterator[tuple[Zone, Row, Seat]]:
+        for zone in self.zones:
+            for row in zone.rows:
+                for seat in row.seats:
+                    yield zone, row, seat
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryCount:
+    name: str
+    color: str | None
+    seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPlan:
+    """A plan that may be used: its document as it came, and what is in it."""
+
+    document: bytes
+    name: str
+    seats: int
+    categories: tuple[CategoryCount, ...]
+
+
+def read(raw: bytes) -> CheckedPlan:
+    """The plan in a JSON document.
+
+    Raises `SeatingPlanRefused` with one entry per fault; faults of seats name the seats.
+    """
+    if len(raw) > MAX_BYTES:
+        raise SeatingPlanRefused(f"The plan is larger than {MAX_BYTES // 1024 // 1024} MiB.")
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise SeatingPlanRefused(f"The plan is not JSON: {error}.") from None
+    return check(document)
+
+
+def check(document: object) -> CheckedPlan:
+    """The same for a document that is parsed already."""
+    if not isinstance(document, dict):
+        raise SeatingPlanRefused("The plan must be a JSON object in pretix's seating-plan format.")
+    try:
+        plan = SeatingPlan.model_validate(document)
+    except ValidationError as error:
+        raise _unlike_schema(error) from None
+    except RecursionError:
+        raise SeatingPlanRefused("The plan is nested too deeply.") from None
+    counts = _count(plan)
+    try:
+        kept = orjson.dumps(document)
+    except TypeError as error:
+        raise SeatingPlanRefused(f"The plan cannot be kept: {error}.") from None
+    return CheckedPlan(
+        document=kept,
+        name=plan.name,
+        seats=sum(counts.values()),
+        categories=tuple(
+            CategoryCount(name=name, color=color, seats=counts[name])
+            for name, color in {category.name: category.color for category in plan.categories}.items()
+        ),
+    )
+
+
+def _count(plan: SeatingPlan) -> dict[str, int]:
+    """Seats per category. Raises for duplicate ids, unknown categories, and plans with none or too many seats."""
+    known = {category.name for category in plan.categories}
+    counts: dict[str, int] = defaultdict(int)
+    where: dict[str, list[str]] = defaultdict(list)
+    unknown: dict[str, list[str]] = defaultdict(list)
+    for zone, row, seat in plan.places():
+        where[seat.seat_guid].append(f"zone {zone.name!r} row {row.row_number!r} seat {seat.seat_number!r}")
+        counts[seat.category] += 1
+        if seat.category not in known:
+            unknown[seat.category].append(seat.seat_guid)
+    if duplicates := {guid: places for guid, places in where.items() if len(places) > 1}:
+        raise _duplicates(duplicates)
+    if unknown:
+        raise _unknown_categories(unknown, known)
+    if not where:
+        raise SeatingPlanRefused("The plan has no seats: nothing could be sold.")
+    if len(where) > MAX_SEATS:
+        raise SeatingPlanRefused(f"The plan has {len(where)} seats; at most {MAX_SEATS} are possible.")
+    return counts
+
+
+def _duplicates(duplicates: dict[str, list[str]]) -> SeatingPlanRefused:
+    named = "; ".join(f"{guid!r} ({len(places)} times)" for guid, places in list(duplicates.items())[:NAMED])
+    more = f"; and {len(duplicates) - NAMED} more" if len(duplicates) > NAMED else ""
+    return SeatingPlanRefused(
+        f"{len(duplicates)} seat ids (seat_guid) occur more than once, so a ticket would not name one seat: "
+        f"{named}{more}. Give every seat its own seat_guid.",
+        duplicates=[{"seat_guid": guid, "places": places} for guid, places in duplicates.items()],
+    )
+
+
+def _unknown_categories(unknown: dict[str, list[str]], known: set[str]) -> SeatingPlanRefused:
+    named = "; ".join(
+        f"category {name!r} of {', '.join(map(repr, guids[:NAMED]))}{' ...' if len(guids) > NAMED else ''}"
+        for name, guids in list(unknown.items())[:NAMED]
+    )
+    return SeatingPlanRefused(
+        f"{sum(map(len, unknown.values()))} seats are of a category that the plan does not have: {named}. "
+        f"Its categories are {', '.join(map(repr, sorted(known))) or 'none'}.",
+        unknown_categories=[{"category": name, "seats": guids} for name, guids in unknown.items()],
+    )
+
+
+def _unlike_schema(error: ValidationError) -> SeatingPlanRefused:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    entries: list[dict[str, Any]] = [
+        {"where": _path(fault["loc"]), "problem": _say(fault["type"], fault["msg"])} for fault in faults[:MAX_ERRORS]
+    ]
+    first = entries[0]
+    more = f" There are {len(faults) - 1} more faults." if len(faults) > 1 else ""
+    return SeatingPlanRefused(
+        f"The plan is not in pretix's seating-plan format: {first['where'] or 'the plan'}: {first['problem']}.{more}",
+        errors=entries,
+    )
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
+
+
+def _say(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "the format has no such property"
+    if kind == "missing":
+        return "is required"
+    return message[:1].lower() + message[1:].removeprefix("alue error, ") if kind != "value_error" else message[13:]
+
+
+def categories_of(document: str) -> list[dict[str, Any]]:
+    """The categories of a checked plan."""
+    found: list[dict[str, Any]] = orjson.loads(document)["categories"]
+    return found

@@ -1,0 +1,119 @@
+"""Extending a hold, letting go of it, and what its order means for it (TKT-20, TKT-21)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import outbox
+from contracts.ticketing import HoldEnd, HoldExtended, HoldReleased
+from services.ticketing import metrics
+from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold
+from services.ticketing.holds import seats
+from services.ticketing.holds.tables import Hold, HoldStatus
+from services.ticketing.tickets.tables import OrderRecord, OrderStage
+
+WORTH_EXTENDING = timedelta(seconds=1)
+
+
+async def lock_hold(session: AsyncSession, hold_id: UUID) -> Hold | None:
+    """The hold, so that nobody else changes it or its seats until the transaction ends."""
+    return await session.scalar(
+        select(Hold).where(Hold.id == hold_id).with_for_update().execution_options(populate_existing=True)
+    )
+
+
+async def extend_hold(
+    session: AsyncSession, hold_id: UUID, organisation: UUID | None, *, lifetime: timedelta, limit: timedelta | None
+) -> Hold:
+    """Lets a hold live for `lifetime` from now, at most until its limit. With `organisation` (of staff) the hold must
+    be theirs, and `limit` from its beginning is the limit instead.
+
+    Raises `NoSuchHold`, `HoldEnded` and `HoldAtItsLimit`.
+    """
+    hold = await _living(session, hold_id, organisation)
+    now = await seats.database_now(session)
+    if limit is not None:
+        hold.latest_at = max(hold.latest_at, hold.placed_at + limit)
+    until = min(now + lifetime, hold.latest_at)
+    if until < hold.expires_at + WORTH_EXTENDING:
+        raise HoldAtItsLimit(
+            f"This hold ends at {hold.expires_at:%H:%M:%S} UTC and cannot be extended. Place the order before.",
+            expires_at=hold.expires_at.isoformat(),
+        )
+    await prolong(session, hold, until)
+    return hold
+
+
+async def prolong(session: AsyncSession, hold: Hold, until: datetime) -> bool:
+    """Moves the end of a locked hold that has its seats, or can have them again. False if it cannot; then nothing of it
+    changes but that the seats it could have had are given up."""
+    kept = await seats.keep(
+        session,
+        organisation=hold.organisation,
+        show_id=hold.show_id,
+        hold_id=hold.id,
+        seats=hold.seats,
+        until=until,
+    )
+    if len(kept) < len(hold.seats):
+        await seats.free(session, hold.show_id, hold.id, hold.seats)
+        return False
+    hold.expires_at = until
+    hold.status = HoldStatus.ACTIVE
+    hold.extended = True
+    hold.version += 1
+    await session.flush()
+    outbox.add(
+        session,
+        HoldExtended(hold_id=hold.id, show_id=hold.show_id, expires_at=until),
+        organisation=hold.organisation,
+        version=hold.version,
+        correlation_id=str(hold.id),
+    )
+    return True
+
+
+async def release_hold(session: AsyncSession, hold_id: UUID, organisation: UUID | None) -> Hold:
+    """Gives the seats back: released by the buyer, annulled by staff (with their `organisation`). Nothing happens if it
+    has ended. Raises `NoSuchHold`, and `HoldOrdered` when an order awaits payment."""
+    hold = await lock_hold(session, hold_id)
+    if hold is None or organisation not in (None, hold.organisation):
+        raise NoSuchHold(f"There is no hold {hold_id}.")
+    if hold.status == HoldStatus.CONVERTED:
+        raise HoldEnded("The seats are sold. They become free again when the order is refunded.")
+    order = await session.get(OrderRecord, hold_id)
+    if order is not None and order.stage == OrderStage.OPEN:
+        raise HoldOrdered("An order for these seats awaits payment. Cancel the order instead.")
+    await end_hold(session, hold, HoldEnd.RELEASED if organisation is None else HoldEnd.ANNULLED)
+    return hold
+
+
+async def end_hold(session: AsyncSession, hold: Hold, reason: HoldEnd) -> None:
+    """Ends a locked hold if it is active; its seats are free again."""
+    if hold.status != HoldStatus.ACTIVE:
+        return
+    freed = await seats.free(session, hold.show_id, hold.id, hold.seats)
+    hold.status = HoldStatus(reason.value)
+    hold.version += 1
+    await session.flush()
+    metrics.HOLDS_ENDED.labels(reason.value).inc()
+    outbox.add(
+        session,
+        HoldReleased(hold_id=hold.id, show_id=hold.show_id, seats=freed, reason=reason),
+        organisation=hold.organisation,
+        version=hold.version,
+        correlation_id=str(hold.id),
+    )
+
+
+async def _living(session: AsyncSession, hold_id: UUID, organisation: UUID | None) -> Hold:
+    hold = await lock_hold(session, hold_id)
+    if hold is None or organisation not in (None, hold.organisation):
+        raise NoSuchHold(f"There is no hold {hold_id}.")
+    if hold.status != HoldStatus.ACTIVE or hold.expires_at <= await seats.database_now(session):
+        raise HoldEnded("This hold has ended. Choose seats again.")
+    return hold

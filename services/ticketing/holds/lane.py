@@ -1,0 +1,335 @@
+"""The lane: requests for seats that come at the same time are taken by one statement and one commit.
+
+A request joins with a deadline and awaits its answer. The flusher takes what has gathered as soon as the previous batch
+has returned, so a lone request never waits and a crowd costs one commit. Nothing here keeps two buyers apart, the
+database does; the lane only batches, and any number of them may run.
+
+Inside a batch the first come is served: a later request for one of its seats waits for the next batch, and is refused
+at once if the earlier one got it. A batch that fails is run again or split in two; when the connection is lost the outcome
+is unknown, and the same batch asked again finds the holds that were placed before anyone is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from uuid_utils.compat import uuid7
+
+from chassis import outbox
+from chassis.errors import is_passing
+from chassis.logging import get_logger
+from contracts.envelope import Event
+from contracts.money import Money
+from contracts.ticketing import HeldSeat, HoldPlaced
+from services.ticketing import metrics
+from services.ticketing.errors import OutcomeUnknown, SaleBusy
+from services.ticketing.holds import statement, terms
+from services.ticketing.shows.layout import Layout
+
+log = get_logger(__name__)
+
+Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
+
+RACES = 5
+"""How often a batch that lost a race is run again whole, before it is split."""
+ATTEMPTS = 4
+"""How often a hold alone is tried when the database refuses it for a reason that does not pass by itself."""
+GONE = ("08", "57P")
+"""SQLSTATE classes of a connection that is gone."""
+STATEMENT_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The seats are the buyer's until `expires_at`. `repeated` if this very hold was placed before."""
+
+    expires_at: datetime
+    seats: tuple[HeldSeat, ...]
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`why` is taken, closed, stale, ended or other."""
+
+    why: str
+    seats: tuple[str, ...] = ()
+
+
+BUSY = "Too many people are buying at once. Try again in a few seconds."
+UNKNOWN = "The database did not answer. Ask again with the same hold id to learn whether you have the seats."
+
+Answer = Granted | Refused
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One hold that is asked for. `seats` are in key order, each once, and for sale in `layout`."""
+
+    hold_id: UUID
+    layout: Layout
+    seats: tuple[HeldSeat, ...]
+    lifetime: timedelta
+    latest: timedelta
+    account_id: UUID | None
+    traceparent: str | None
+    future: asyncio.Future[Answer]
+    deadline: float
+    joined: float = field(default_factory=time.perf_counter)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(seat.seat for seat in self.seats)
+
+    @property
+    def granted(self) -> bool:
+        future = self.future
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            return False
+        return isinstance(future.result(), Granted)
+
+    def answer(self, answer: Answer) -> None:
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Lane:
+    """One queue, one flusher, one connection."""
+
+    def __init__(
+        self,
+        connect: Connect,
+        *,
+        batch: int = 128,
+        queue: int = 4096,
+        nudge: Callable[[], None] = lambda: None,
+        on_taken: Callable[[Sequence[Request]], None] = lambda _: None,
+    ) -> None:
+        self._connect = connect
+        self._batch = batch
+        self._limit = queue
+        self._nudge = nudge
+        self._on_taken = on_taken
+        self._waiting: deque[Request] = deque()
+        self._wake = asyncio.Event()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._offset = 0.0
+        """The database's clock minus ours, in seconds: times are reckoned on the database's clock."""
+
+    def join(self, request: Request) -> None:
+        """Queues a request; its future gets the answer. Raises `SaleBusy` when the queue is full."""
+        if len(self._waiting) >= self._limit:
+            raise SaleBusy("The queue for seats is full. Try again in a few seconds.", retry_after=2)
+        self._waiting.append(request)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serves until it is cancelled; whoever waits then is told to try again."""
+        try:
+            while True:
+                if not self._waiting:
+                    self._wake.clear()
+                    await self._wake.wait()
+                batch, later = self._gather()
+                if batch:
+                    await self._settle(batch)
+                self._put_back(batch, later)
+        finally:
+            for request in self._waiting:
+                request.fail(OutcomeUnknown("The service is stopping. Ask again with the same hold id."))
+            self._waiting.clear()
+            await self._disconnect()
+
+    def _gather(self) -> tuple[list[Request], list[Request]]:
+        """The next batch, and those behind it that want a seat or an id of the batch."""
+        batch: list[Request] = []
+        later: list[Request] = []
+        seats: set[tuple[UUID, str]] = set()
+        ids: set[UUID] = set()
+        now = time.perf_counter()
+        while self._waiting and len(batch) < self._batch:
+            request = self._waiting.popleft()
+            if request.future.done():
+                continue
+            if now > request.deadline:
+                request.fail(SaleBusy(BUSY, retry_after=2))
+                continue
+            wanted = {(request.layout.show_id, seat) for seat in request.keys}
+            if request.hold_id in ids or not seats.isdisjoint(wanted):
+                later.append(request)
+                # First come, first served: whoever comes later for these seats waits behind this one.
+                seats |= wanted
+                continue
+            seats |= wanted
+            ids.add(request.hold_id)
+            batch.append(request)
+        metrics.HOLD_WAITING.set(len(self._waiting))
+        return batch, later
+
+    def _put_back(self, batch: Sequence[Request], later: Sequence[Request]) -> None:
+        """Refuses those whose seats were just taken, without asking the database again; the others stay first."""
+        taken: dict[tuple[UUID, str], UUID] = {}
+        for request in batch:
+            if request.granted:
+                taken.update(dict.fromkeys(((request.layout.show_id, seat) for seat in request.keys), request.hold_id))
+        for request in reversed(later):
+            winners = {seat: taken.get((request.layout.show_id, seat)) for seat in request.keys}
+            lost = tuple(seat for seat, winner in winners.items() if winner not in (None, request.hold_id))
+            if lost:
+                request.answer(Refused("taken", lost))
+            else:
+                self._waiting.appendleft(request)
+
+    async def _settle(self, requests: list[Request], races: int = 0, attempt: int = 1) -> None:
+        """Answers every request of a batch, or fails it."""
+        try:
+            await self._take(requests)
+        except Exception as error:
+            if getattr(error, "sqlstate", None) == statement.LOST_RACE and races < RACES:
+                metrics.HOLD_RETRIES.labels("race").inc()
+                await self._settle(requests, races + 1, attempt)
+                return
+            await self._recover(requests, error, attempt)
+
+    async def _recover(self, requests: list[Request], error: Exception, attempt: int) -> None:
+        """Runs what is not answered again: whole after a lost connection, in halves after an error."""
+        lost_connection = not isinstance(error, asyncpg.PostgresError) or (error.sqlstate or "").startswith(GONE)
+        metrics.HOLD_RETRIES.labels("connection" if lost_connection else "error").inc()
+        log.warning(
+            "batch of holds failed",
+            holds=len(requests),
+            attempt=attempt,
+            error=repr(error),
+            exc_info=not _expected(error),
+        )
+        if lost_connection:
+            # Nobody knows whether it was committed. Asked again, it finds what was.
+            await self._disconnect()
+        if attempt >= ATTEMPTS and not is_passing(error):
+            for request in requests:
+                request.fail(SaleBusy(BUSY) if _expected(error) else error)
+        for request in requests:
+            if time.perf_counter() > request.deadline:
+                request.fail(OutcomeUnknown(UNKNOWN))
+        waiting = [request for request in requests if not request.future.done()]
+        if not waiting:
+            return
+        if lost_connection or len(waiting) == 1:
+            await asyncio.sleep(min(0.02 * 2**attempt, 1.0))
+            await self._settle(waiting, 0, attempt + 1)
+        else:
+            middle = len(waiting) // 2
+            await self._settle(waiting[:middle], 0, attempt)
+            await self._settle(waiting[middle:], 0, attempt)
+
+    async def _take(self, requests: list[Request]) -> None:
+        connection = self._connection or await self._open()
+        metrics.HOLD_BATCH.observe(len(requests))
+        rows = [self._row(request) for request in requests]
+        async with asyncio.timeout(STATEMENT_SECONDS):
+            verdicts = await connection.fetch(
+                statement.TAKE_SEATS, *map(list, zip(*rows, strict=True)), list({r.layout.show_id for r in requests})
+            )
+        granted = []
+        repeated = []
+        for request, row, verdict in zip(requests, rows, verdicts, strict=True):
+            match verdict["verdict"]:
+                case "granted":
+                    granted.append(request)
+                    request.answer(Granted(row[5], request.seats))
+                case "known":
+                    repeated.append(request)
+                case why:
+                    request.answer(Refused(why, tuple(verdict["lost"] or ())))
+        self._keep_time(verdicts[0]["now"])
+        if granted:
+            self._nudge()
+            self._on_taken(granted)
+        if repeated:
+            await self._look_up(connection, repeated)
+
+    async def _look_up(self, connection: asyncpg.Connection[asyncpg.Record], requests: Sequence[Request]) -> None:
+        """Answers requests for holds that exist already: the same hold again, unless it is another's or has ended."""
+        found = await connection.fetch(statement.FIND_HOLDS, [request.hold_id for request in requests])
+        holds = {row["id"]: row for row in found}
+        for request in requests:
+            row = holds[request.hold_id]
+            if row["show_id"] != request.layout.show_id or tuple(row["seats"]) != request.keys:
+                request.answer(Refused("other"))
+            elif row["status"] != "active" or row["expired"]:
+                request.answer(Refused("ended"))
+            else:
+                request.answer(Granted(row["expires_at"], terms.from_json(row["terms"]), repeated=True))
+
+    def _row(self, request: Request) -> tuple[Any, ...]:
+        """The parameters of one hold, its event ready for Kafka."""
+        layout = request.layout
+        now = datetime.fromtimestamp(time.time() + self._offset, UTC)
+        expires_at = now + request.lifetime
+        data = HoldPlaced.model_construct(
+            hold_id=request.hold_id,
+            show_id=layout.show_id,
+            show_name=layout.name,
+            starts_at=layout.starts_at,
+            seats=request.seats,
+            total=Money.model_construct(minor=sum(s.price.minor for s in request.seats), currency=layout.currency),
+            expires_at=expires_at,
+            account_id=request.account_id,
+        )
+        event: Event[HoldPlaced] = Event(
+            id=uuid7(),
+            data=data,
+            organisation=layout.organisation,
+            aggregate_version=1,
+            time=now,
+            correlation_id=str(request.hold_id),
+            traceparent=request.traceparent,
+        )
+        _, _, value, headers = outbox.wire_row(event)
+        return (
+            request.hold_id,
+            layout.show_id,
+            layout.organisation,
+            layout.version,
+            statement.SEPARATOR.join(request.keys),
+            expires_at,
+            now + request.latest,
+            request.account_id,
+            terms.to_json(request.seats),
+            value,
+            headers,
+        )
+
+    async def _open(self) -> asyncpg.Connection[asyncpg.Record]:
+        connection = await self._connect()
+        now = await connection.fetchrow(statement.SESSION)
+        self._connection = connection
+        if now is not None:
+            self._keep_time(now["clock_timestamp"])
+        return connection
+
+    def _keep_time(self, now: datetime) -> None:
+        self._offset = now.timestamp() - time.time()
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await connection.close(timeout=1)
+
+
+def _expected(error: Exception) -> bool:
+    return is_passing(error) or getattr(error, "sqlstate", None) == statement.LOST_RACE

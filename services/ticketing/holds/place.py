@@ -1,0 +1,197 @@
+"""Taking seats: from the request of a buyer to the signed quote (TKT-15)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from chassis import tracing
+from chassis.db import Database
+from chassis.edge import Caller
+from chassis.logging import get_logger
+from contracts.accounts import Role
+from contracts.ticketing import HeldSeat
+from services.ticketing import metrics
+from services.ticketing.errors import (
+    HoldEnded,
+    HoldInvalid,
+    OtherHoldHasThisId,
+    OutcomeUnknown,
+    SeatsNotForSale,
+    SeatsTaken,
+    ShowNotOnSale,
+    TooManySeats,
+)
+from services.ticketing.holds import terms
+from services.ticketing.holds.lane import Answer, Granted, Lane, Refused, Request
+from services.ticketing.holds.quotes import Quotes, Terms, rfc3339
+from services.ticketing.settings import Settings
+from services.ticketing.shows.board import Board
+from services.ticketing.shows.layout import Layout
+from services.ticketing.shows.seatmap import SeatMaps
+
+log = get_logger(__name__)
+
+DESK = (Role.TICKET_DESK, Role.TICKET_ORGANIZER, Role.ORGANIZER)
+STALE_RETRIES = 5
+ANSWER_SECONDS = 15.0
+"""A lane answers long before this; it is here so that no request waits for ever."""
+
+
+class BoxOffice:
+    """Where seats are taken: the lanes of this process."""
+
+    def __init__(self, db: Database, settings: Settings, board: Board, seat_maps: SeatMaps, quotes: Quotes) -> None:
+        self._settings = settings
+        self._board = board
+        self._quotes = quotes
+        self._lanes = [
+            Lane(
+                db.pin,
+                batch=settings.hold_batch,
+                queue=settings.hold_queue,
+                nudge=lambda: db.nudge(),
+                on_taken=seat_maps.taken,
+            )
+            for _ in range(settings.hold_lanes)
+        ]
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for lane in self._lanes:
+            task = asyncio.create_task(_serve(lane), name="hold-lane")
+            self._stack.push_async_callback(_stop, task)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def place(
+        self, show_id: UUID, hold_id: UUID, seats: Sequence[str], caller: Caller
+    ) -> tuple[bool, dict[str, Any]]:
+        """Whether the hold is new, and what the buyer is told.
+
+        Raises `NoSuchShow`, `SeatsTaken`, `ShowNotOnSale`, `SeatsNotForSale`, `TooManySeats`, `OtherHoldHasThisId`,
+        `HoldEnded`, `SaleBusy` and `OutcomeUnknown`.
+        """
+        layout = await self._board.get(show_id)
+        for _ in range(STALE_RETRIES):
+            answer = await self._ask(layout, hold_id, seats, caller)
+            if isinstance(answer, Granted):
+                metrics.HOLDS.labels("repeated" if answer.repeated else "granted").inc()
+                return not answer.repeated, self.describe(layout, hold_id, answer)
+            metrics.HOLDS.labels(answer.why).inc()
+            if (answer.why == "closed" and layout.status == "on_sale") or answer.why == "stale":
+                # The show was changed since we looked; look again.
+                known, layout = layout, await self._board.reload(show_id)
+                if answer.why == "stale" or layout.version != known.version:
+                    continue
+            raise _problem(answer, layout)
+        raise OutcomeUnknown("The show is being changed at this moment. Try again.")
+
+    def describe(self, layout: Layout, hold_id: UUID, granted: Granted) -> dict[str, Any]:
+        """The hold as its buyer sees it, with a fresh quote."""
+        seats = granted.seats
+        quote = self._quotes.sign(
+            Terms(
+                hold_id=hold_id,
+                show_id=layout.show_id,
+                organisation=layout.organisation,
+                show_name=layout.name,
+                starts_at=layout.starts_at,
+                currency=layout.currency,
+                invoice_allowed=layout.invoice_allowed,
+                seats=seats,
+                expires_at=granted.expires_at,
+            )
+        )
+        return {
+            "hold_id": str(hold_id),
+            "show_id": str(layout.show_id),
+            "expires_at": rfc3339(granted.expires_at),
+            "seats": terms.to_dicts(seats),
+            "total": {"minor": sum(seat.price.minor for seat in seats), "currency": layout.currency},
+            "quote": quote,
+        }
+
+    async def _ask(self, layout: Layout, hold_id: UUID, seats: Sequence[str], caller: Caller) -> Answer:
+        desk = caller.has(*DESK) and caller.organisation == layout.organisation
+        held = _held(layout, seats, self._settings.staff_hold_max_seats if desk else self._settings.hold_max_seats)
+        loop = asyncio.get_running_loop()
+        request = Request(
+            hold_id=hold_id,
+            layout=layout,
+            seats=held,
+            lifetime=timedelta(seconds=self._settings.hold_seconds),
+            latest=timedelta(
+                seconds=self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds
+            ),
+            account_id=caller.account_id,
+            traceparent=tracing.current_traceparent(),
+            future=loop.create_future(),
+            deadline=time.perf_counter() + self._settings.hold_wait_seconds,
+        )
+        self._lanes[zlib.crc32(layout.show_id.bytes) % len(self._lanes)].join(request)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await request.future
+        except TimeoutError:
+            raise OutcomeUnknown(
+                "The answer takes too long. Ask again with the same hold id to learn whether you have the seats."
+            ) from None
+        finally:
+            metrics.HOLD_SECONDS.observe(time.perf_counter() - request.joined)
+
+
+def _held(layout: Layout, seats: Sequence[str], limit: int) -> tuple[HeldSeat, ...]:
+    """The seats with their prices, in key order."""
+    if not seats:
+        raise HoldInvalid("Name at least one seat.")
+    if len(seats) > limit:
+        raise TooManySeats(f"At most {limit} seats can be held at once; you asked for {len(seats)}.", limit=limit)
+    if len(set(seats)) != len(seats):
+        raise HoldInvalid("Name every seat once.")
+    missing = [seat for seat in seats if seat not in layout.offers]
+    if missing:
+        if layout.status == "draft":
+            raise _problem(Refused("closed"), layout)
+        unknown = [seat for seat in missing if seat not in layout.places]
+        named = ", ".join(map(repr, missing[:10]))
+        why = "are not seats of this hall" if unknown else "have no price and are not for sale"
+        raise SeatsNotForSale(f"{named} {why}.", seats=missing)
+    return tuple(layout.offers[seat] for seat in sorted(seats))
+
+
+def _problem(refused: Refused, layout: Layout) -> Exception:
+    match refused.why:
+        case "taken":
+            labels = "; ".join(layout.offers[seat].label for seat in refused.seats[:10] if seat in layout.offers)
+            return SeatsTaken(f"Somebody else has {labels}. Choose other seats.", seats=list(refused.seats))
+        case "other":
+            return OtherHoldHasThisId("This hold id was used for other seats. Make a new id for a new hold.")
+        case "ended":
+            return HoldEnded("This hold has ended. Make a new one with a new id.")
+        case _:
+            return ShowNotOnSale("Tickets for this show are not on sale.", show_status=str(layout.status))
+
+
+async def _serve(lane: Lane) -> None:
+    while True:
+        try:
+            await lane.run()
+        except Exception:
+            log.critical("lane failed and is started again", exc_info=True)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,227 @@
+"""HTTP: holding, extending and releasing seats (TKT-15, TKT-20, TKT-21), and the ticket desk's list (TKT-18)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query
+from pydantic import Field
+from sqlalchemy import select, tuple_
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chassis import context
+from chassis.edge import Caller, Tx, WorkerTx, caller_of, public, staff
+from chassis.problems import Unauthorised
+from contracts.accounts import Role
+from services.ticketing.errors import HoldInvalid, NoSuchHold, NotYourHold
+from services.ticketing.holds import commands, terms
+from services.ticketing.holds.lane import Granted
+from services.ticketing.holds.place import DESK, BoxOffice
+from services.ticketing.holds.quotes import Quotes
+from services.ticketing.holds.tables import Hold, HoldStatus
+from services.ticketing.schemas import PROBLEMS, Body, Price, cursor, read_cursor
+from services.ticketing.settings import Settings
+from services.ticketing.shows.board import Board
+from services.ticketing.tickets.tables import OrderRecord
+
+router = APIRouter(tags=["holds"], responses=PROBLEMS)
+
+MAX_BODY = 512 * 1024
+
+
+class HoldIn(Body):
+    """Documents the hot route, which reads its body itself."""
+
+    hold_id: UUID
+    """Made by the client (UUIDv7), so that the same request sent twice is one hold."""
+    seats: Annotated[list[str], Field(min_length=1)]
+    """`seat_guid` of the plan."""
+
+
+class HeldSeatOut(Body):
+    seat: str
+    label: str
+    zone_id: UUID
+    zone_name: str
+    price: Price
+
+
+class HoldOut(Body):
+    hold_id: UUID
+    show_id: UUID
+    expires_at: datetime
+    seats: list[HeldSeatOut]
+    total: Price
+    quote: str
+    """Signed; checkout takes it, and `Hold-Token` wants it for extending and releasing."""
+
+
+class HoldRow(Body):
+    hold_id: UUID
+    show_id: UUID
+    status: HoldStatus
+    extended: bool
+    placed_at: datetime
+    expires_at: datetime
+    seats: list[HeldSeatOut]
+    total: Price
+    account_id: UUID | None
+    order: str | None
+    """What ticketing knows of its order: open, issued, refused or closed."""
+
+
+class HoldList(Body):
+    items: list[HoldRow]
+    next: str | None
+
+
+class Extension(Body):
+    minutes: Annotated[int, Field(ge=1, le=60 * 24 * 60)]
+    """From now. Only the ticket desk may choose."""
+
+
+async def place_hold(request: Request) -> Response:
+    """Takes seats. Not by pydantic: this is what everybody calls at the same moment."""
+    caller = await caller_of(request)
+    raw = await request.body()
+    if len(raw) > MAX_BODY:
+        raise HoldInvalid("The request is too large.")
+    show_id, hold_id, seats = _parse(request.path_params["show_id"], raw)
+    context.bind(order_id=hold_id, show_id=show_id)
+    box_office: BoxOffice = request.app.state.box_office
+    new, hold = await box_office.place(show_id, hold_id, seats, caller)
+    return Response(orjson.dumps(hold), 201 if new else 200, media_type="application/json")
+
+
+def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, list[str]]:
+    try:
+        body = orjson.loads(raw)
+        show_id, hold_id, seats = UUID(show), UUID(body["hold_id"]), body["seats"]
+    except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError):
+        raise HoldInvalid('Send {"hold_id": "<a new UUIDv7>", "seats": ["<seat_guid>", ...]}.') from None
+    if not isinstance(seats, list) or not all(isinstance(seat, str) for seat in seats):
+        raise HoldInvalid("`seats` must be a list of seat ids.")
+    return show_id, hold_id, seats
+
+
+async def _holder(request: Request, hold_id: UUID, caller: Caller, token: str | None) -> UUID | None:
+    """The organisation of staff, or None for the buyer. Raises unless the caller may touch the hold."""
+    if token is not None:
+        quotes: Quotes = request.app.state.quotes
+        if await quotes.hold_of(token) != hold_id:
+            raise NotYourHold("The Hold-Token is of another hold.")
+        return None
+    if caller.has(*DESK):
+        return caller.staff_organisation
+    if caller.is_staff:
+        raise NotYourHold("This needs the ticket desk, or the hold's own quote as Hold-Token.")
+    raise Unauthorised("Send the hold's quote as Hold-Token.")
+
+
+HoldToken = Annotated[str | None, Header(description="The quote of the hold")]
+Anybody = Annotated[Caller, Depends(public())]
+Desk = Annotated[Caller, Depends(staff(*DESK, Role.SALES_MANAGER, Role.SALES_HEAD, Role.PROJECT_HEAD))]
+
+
+@router.post("/holds/{hold_id}/extend", response_model=HoldOut)
+async def extend_hold(
+    hold_id: UUID,
+    request: Request,
+    tx: WorkerTx,
+    caller: Anybody,
+    extension: Extension | None = None,
+    hold_token: HoldToken = None,
+) -> dict[str, Any]:
+    """Lets a hold live longer (TKT-20), and signs a new quote."""
+    organisation = await _holder(request, hold_id, caller, hold_token)
+    settings: Settings = request.app.state.settings
+    lifetime = timedelta(seconds=settings.hold_seconds)
+    if extension is not None:
+        if organisation is None:
+            raise NotYourHold("Only the ticket desk may choose for how long.")
+        lifetime = timedelta(minutes=extension.minutes)
+    limit = timedelta(seconds=settings.staff_hold_limit_seconds) if organisation else None
+    hold = await commands.extend_hold(tx, hold_id, organisation, lifetime=lifetime, limit=limit)
+    return await _describe(request, tx, hold)
+
+
+@router.delete("/holds/{hold_id}", status_code=204)
+async def release_hold(
+    hold_id: UUID, request: Request, tx: WorkerTx, caller: Anybody, hold_token: HoldToken = None
+) -> Response:
+    """Lets go of the seats (TKT-21)."""
+    organisation = await _holder(request, hold_id, caller, hold_token)
+    await commands.release_hold(tx, hold_id, organisation)
+    return Response(status_code=204)
+
+
+@router.get("/holds/{hold_id}")
+async def read_hold(
+    hold_id: UUID, request: Request, tx: WorkerTx, caller: Anybody, hold_token: HoldToken = None
+) -> HoldRow:
+    """One hold, for its buyer or the ticket desk (TKT-19)."""
+    organisation = await _holder(request, hold_id, caller, hold_token)
+    hold = await tx.get(Hold, hold_id)
+    if hold is None or organisation not in (None, hold.organisation):
+        raise NoSuchHold(f"There is no hold {hold_id}.")
+    order = await tx.get(OrderRecord, hold_id)
+    return _row(hold, order.stage if order else None)
+
+
+@router.get("/shows/{show_id}/holds")
+async def list_holds(
+    show_id: UUID,
+    tx: Tx,
+    caller: Desk,
+    status: HoldStatus | None = None,
+    after: Annotated[str | None, Query(alias="cursor")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> HoldList:
+    """Bookings of a show, newest first (TKT-18)."""
+    query = (
+        select(Hold, OrderRecord.stage)
+        .outerjoin(OrderRecord, OrderRecord.id == Hold.id)
+        .where(Hold.show_id == show_id, Hold.organisation == caller.staff_organisation)
+        .order_by(Hold.placed_at.desc(), Hold.id.desc())
+        .limit(limit + 1)
+    )
+    if status is not None:
+        query = query.where(Hold.status == status)
+    if after is not None:
+        query = query.where(tuple_(Hold.placed_at, Hold.id) < read_cursor(after))
+    rows = (await tx.execute(query)).all()
+    page = rows[:limit]
+    more = cursor(page[-1][0].placed_at, page[-1][0].id) if len(rows) > limit else None
+    return HoldList(items=[_row(hold, stage) for hold, stage in page], next=more)
+
+
+async def _describe(request: Request, tx: WorkerTx, hold: Hold) -> dict[str, Any]:
+    board: Board = request.app.state.board
+    box_office: BoxOffice = request.app.state.box_office
+    layout = board.peek(hold.show_id) or await board.read(tx, hold.show_id)
+    return box_office.describe(layout, hold.id, Granted(hold.expires_at, terms.from_dicts(hold.terms)))
+
+
+def _row(hold: Hold, stage: str | None) -> HoldRow:
+    seats = [HeldSeatOut.model_validate(seat) for seat in hold.terms]
+    return HoldRow(
+        hold_id=hold.id,
+        show_id=hold.show_id,
+        status=HoldStatus(hold.status),
+        extended=hold.extended,
+        placed_at=hold.placed_at,
+        expires_at=hold.expires_at,
+        seats=seats,
+        total=Price(minor=sum(seat.price.minor for seat in seats), currency=seats[0].price.currency),
+        account_id=hold.account_id,
+        order=stage,
+    )
+
+
+HOLD_ROUTE = Route("/shows/{show_id}/holds", place_hold, methods=["POST"])
+HOLD_ROUTE.permission = public()  # type: ignore[attr-defined]

@@ -1,0 +1,98 @@
+"""The statements of the hot path, as text. A test checks them against the mapped tables.
+
+`TAKE_SEATS` takes the seats of many holds at once, all seats of a hold or none, and writes their events. What keeps two
+buyers apart is the primary key of `held_seat`: a free seat is inserted, an expired one is taken over in place, and the
+database's clock says which is which. If another process wins a seat between the check and the insert, the statement
+divides by zero: nothing of it happens, and it is run again.
+
+Seats are written in key order, so two of these never wait for each other in a circle; rows that are taken are only
+read, never waited for. The share lock makes stopping a sale wait for the holds being taken, and those that come after
+see that it is stopped.
+"""
+
+from __future__ import annotations
+
+SEPARATOR = "\x1f"
+"""Between the seats of a hold in one text; no seat id contains control characters."""
+
+LOST_RACE = "22012"
+"""SQLSTATE division_by_zero."""
+
+SESSION = """
+SELECT set_config('enable_seqscan', 'off', false),
+       set_config('jit', 'off', false),
+       set_config('plan_cache_mode', 'force_generic_plan', false),
+       set_config('lock_timeout', '2s', false),
+       set_config('statement_timeout', '5s', false),
+       clock_timestamp()
+"""
+"""A plan made while the tables are small must still be right when they are not."""
+
+TAKE_SEATS = """
+WITH request AS MATERIALIZED (
+    SELECT *
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::timestamptz[], $7::timestamptz[],
+                $8::uuid[], $9::text[], $10::bytea[], $11::text[])
+         WITH ORDINALITY AS request (hold_id, show_id, organisation, show_version, seats, expires_at, latest_at,
+                                     account_id, terms, value, headers, n)
+), wanted AS MATERIALIZED (
+    SELECT request.n, request.show_id, seat.seat
+    FROM request CROSS JOIN LATERAL string_to_table(request.seats, chr(31)) AS seat (seat)
+), open_show AS MATERIALIZED (
+    SELECT id, organisation, status, version FROM show WHERE id = ANY($12::uuid[]) ORDER BY id FOR SHARE
+), known AS MATERIALIZED (
+    SELECT id FROM hold WHERE id = ANY($1::uuid[])
+), blocked AS MATERIALIZED (
+    SELECT wanted.n, array_agg(wanted.seat ORDER BY wanted.seat) AS seats
+    FROM wanted
+    CROSS JOIN LATERAL (
+        SELECT held_seat.until FROM held_seat
+        WHERE held_seat.show_id = wanted.show_id AND held_seat.seat = wanted.seat
+        OFFSET 0
+    ) AS held
+    WHERE held.until > clock_timestamp()
+    GROUP BY wanted.n
+), judged AS MATERIALIZED (
+    SELECT request.*,
+           CASE WHEN known.id IS NOT NULL THEN 'known'
+                WHEN open_show.id IS NULL OR open_show.organisation <> request.organisation
+                     OR open_show.status <> 'on_sale' THEN 'closed'
+                WHEN open_show.version <> request.show_version THEN 'stale'
+                WHEN blocked.n IS NOT NULL THEN 'taken'
+                ELSE 'granted' END AS verdict,
+           blocked.seats AS lost
+    FROM request
+    LEFT JOIN open_show ON open_show.id = request.show_id
+    LEFT JOIN known ON known.id = request.hold_id
+    LEFT JOIN blocked ON blocked.n = request.n
+), taken AS (
+    INSERT INTO held_seat (show_id, seat, organisation, hold_id, until)
+    SELECT wanted.show_id, wanted.seat, judged.organisation, judged.hold_id, judged.expires_at
+    FROM wanted JOIN judged USING (n)
+    WHERE judged.verdict = 'granted'
+    ORDER BY wanted.show_id, wanted.seat
+    ON CONFLICT (show_id, seat) DO UPDATE
+    SET organisation = excluded.organisation, hold_id = excluded.hold_id, until = excluded.until
+    WHERE held_seat.until <= clock_timestamp()
+    RETURNING 1
+), placed AS (
+    INSERT INTO hold (id, organisation, show_id, seats, terms, placed_at, expires_at, latest_at, account_id)
+    SELECT hold_id, organisation, show_id, string_to_array(seats, chr(31)), terms::json, clock_timestamp(), expires_at,
+           latest_at, account_id
+    FROM judged WHERE verdict = 'granted' ORDER BY n
+), published AS (
+    INSERT INTO outbox (topic, key, value, headers)
+    SELECT 'ticketing.hold', convert_to(hold_id::text, 'UTF8'), value, headers::json
+    FROM judged WHERE verdict = 'granted' ORDER BY n
+)
+SELECT judged.n, judged.verdict, judged.lost, clock_timestamp() AS now,
+       1 / ((SELECT count(*) FROM taken)
+            = (SELECT count(*) FROM wanted JOIN judged AS mine USING (n) WHERE mine.verdict = 'granted'))::int AS whole
+FROM judged ORDER BY judged.n
+"""
+
+FIND_HOLDS = """
+SELECT id, show_id, seats, terms, status, expires_at, expires_at <= clock_timestamp() AS expired
+FROM hold WHERE id = ANY($1::uuid[])
+"""
+"""For requests that repeat a hold, and for those whose outcome is not known."""

@@ -1,0 +1,65 @@
+"""Tables of holds and of the seats they have."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.ticketing.base import Base
+
+
+class HoldStatus(StrEnum):
+    """GAP-15. An active hold is over once `expires_at` has passed, whatever is written here."""
+
+    ACTIVE = "active"
+    RELEASED = "released"
+    ANNULLED = "annulled"
+    EXPIRED = "expired"
+    CONVERTED = "converted"
+
+
+class Hold(Base):
+    """Some seats of a show that somebody has for a limited time. The order that may follow has the same id."""
+
+    __tablename__ = "hold"
+    __table_args__ = (
+        # What the expiry job looks for; ended holds are not in it.
+        Index("ix_hold_active_until", "expires_at", postgresql_where=text("status = 'active'")),
+        Index(None, "show_id", "placed_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    show_id: Mapped[UUID]
+    seats: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    """In key order."""
+    terms: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    """Each seat with label, zone and price as they were when it was placed: what the quote says."""
+    status: Mapped[str] = mapped_column(server_default="active")
+    placed_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    latest_at: Mapped[datetime]
+    """However often it is extended, it ends then."""
+    extended: Mapped[bool] = mapped_column(server_default="false")
+    account_id: Mapped[UUID | None]
+    version: Mapped[int] = mapped_column(server_default="1")
+
+
+class HeldSeatRow(Base):
+    """Who has a seat, and until when: infinity when it is sold. The primary key is what keeps two buyers apart; a row
+    whose time has passed is taken over in place."""
+
+    __tablename__ = "held_seat"
+    __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)
+
+    show_id: Mapped[UUID] = mapped_column(primary_key=True)
+    seat: Mapped[str] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    hold_id: Mapped[UUID]
+    until: Mapped[datetime]

@@ -1,0 +1,68 @@
+"""Ticketing: the composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from chassis.app import create_app
+from chassis.consumer import Tail
+from chassis.jobs import Job
+from chassis.links import Links
+from services.ticketing import consumers
+from services.ticketing.api import RAW_ROUTES, ROUTERS, document_raw_routes
+from services.ticketing.holds.expiry import expire_holds
+from services.ticketing.holds.place import BoxOffice
+from services.ticketing.holds.quotes import Quotes
+from services.ticketing.settings import Settings
+from services.ticketing.shows.board import Board
+from services.ticketing.shows.seatmap import SeatMaps
+from services.ticketing.tickets.codes import Codes
+from services.ticketing.tickets.issue import Printer
+
+EXPIRY_SECONDS = 1.0
+DAY = 86_400.0
+OWN_TOPICS = ("ticketing.show", "ticketing.hold", "ticketing.ticket")
+
+
+def create(settings: Settings | None = None) -> FastAPI:
+    settings = settings or Settings()
+    pem = settings.quote_signing_key.get_secret_value()
+    quotes = Quotes(pem)
+    printer = Printer(Codes(pem), Links(settings.link_secret), settings.public_url, settings.document_days * DAY)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tail = Tail(settings.kafka_bootstrap_servers, OWN_TOPICS, app.state.seat_maps.hear)
+        listening = asyncio.create_task(tail.run(), name="seat-map-tail")
+        try:
+            async with app.state.box_office:
+                yield
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    board = Board()
+    app = create_app(
+        settings,
+        title="Footlights ticketing",
+        routers=ROUTERS,
+        routes=RAW_ROUTES,
+        consumer=consumers.build(settings, board, printer),
+        job_list=[Job("expire-holds", EXPIRY_SECONDS, expire_holds)],
+        lifespan=lifespan,
+    )
+    board.attach(app.state.db)
+    app.state.board = board
+    app.state.quotes = quotes
+    app.state.printer = printer
+    app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds)
+    app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes)
+    document_raw_routes(app)
+    return app
+
+
+app = create()

@@ -1,0 +1,24 @@
+"""All tables of ticketing, for migrations. Each area keeps its own beside its commands."""
+
+from __future__ import annotations
+
+from services.ticketing.base import Base
+from services.ticketing.halls.tables import Hall
+from services.ticketing.holds.tables import HeldSeatRow, Hold
+from services.ticketing.people import OrganisationProfile, Person
+from services.ticketing.shows.tables import PriceZoneRow, Show
+from services.ticketing.tickets.tables import Document, OrderRecord, TicketRow
+
+__all__ = [
+    "Base",
+    "Document",
+    "Hall",
+    "HeldSeatRow",
+    "Hold",
+    "OrderRecord",
+    "OrganisationProfile",
+    "Person",
+    "PriceZoneRow",
+    "Show",
+    "TicketRow",
+]

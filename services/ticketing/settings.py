@@ -1,0 +1,48 @@
+"""Settings of ticketing."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, SecretStr
+
+from chassis.settings import DevelopmentDefault, ServiceSettings
+
+DEVELOPMENT_KEY = """-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIKurba2aSpxWdXrBeeWEqYfaTaAfw8Pj5HaYk0hKW2aC
+-----END PRIVATE KEY-----
+"""
+
+
+class Settings(ServiceSettings):
+    service: ClassVar[str] = "ticketing"
+
+    quote_signing_key: Annotated[SecretStr, DevelopmentDefault()] = SecretStr(DEVELOPMENT_KEY)
+    """Ed25519 private key in PEM: signs quotes and the codes on tickets."""
+
+    hold_seconds: Annotated[int, Field(ge=1)] = 900
+    """How long a buyer has the seats before an order is placed (GAP-16)."""
+    hold_limit_seconds: Annotated[int, Field(ge=1)] = 3600
+    """However often a buyer extends, a hold ends so long after it was placed."""
+    staff_hold_limit_seconds: Annotated[int, Field(ge=1)] = 30 * 86400
+    """The same for the ticket desk."""
+    payment_buffer_seconds: Annotated[int, Field(ge=0)] = 120
+    """A hold outlives its order's pay-by time by so much, for payments on their way."""
+    hold_max_seats: Annotated[int, Field(ge=1)] = 50
+    """Seats in one hold of a buyer."""
+    staff_hold_max_seats: Annotated[int, Field(ge=1)] = 2000
+    """Seats in one hold of the ticket desk: group orders."""
+
+    hold_lanes: Annotated[int, Field(ge=1)] = 1
+    """Lanes of this process; every show is in one."""
+    hold_batch: Annotated[int, Field(ge=1)] = 128
+    """Holds taken by one statement."""
+    hold_queue: Annotated[int, Field(ge=1)] = 4096
+    """Requests waiting in a lane; further ones are told to come back."""
+    hold_wait_seconds: Annotated[float, Field(gt=0)] = 3.0
+    """A request that waited so long is told to come back."""
+
+    seatmap_refresh_seconds: Annotated[float, Field(gt=0)] = 15.0
+    """The seats in memory are read anew so often, should an event have been missed."""
+    document_days: Annotated[int, Field(ge=1)] = 400
+    """How long a link to a ticket document works."""

@@ -1,0 +1,229 @@
+"""What staff do with shows (TKT-7..14, TKT-25). Every change adds one to the show's version and publishes its state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from chassis import money, outbox
+from chassis.concurrency import check_version
+from contracts.money import Money
+from contracts.ticketing import ShowChanged, ShowCreated, ShowSaleStarted, ShowSaleStopped, ShowState, ShowStatus
+from services.ticketing.errors import NoSuchHall, NoSuchShow, PriceZonesRefused, ShowClosed
+from services.ticketing.halls.tables import Hall
+from services.ticketing.shows.board import Board, zones_of
+from services.ticketing.shows.layout import Layout, ZoneSpec
+from services.ticketing.shows.tables import PriceZoneRow, Show
+
+OPEN = {ShowStatus.DRAFT, ShowStatus.ON_SALE, ShowStatus.SALES_STOPPED, ShowStatus.REPLACED}
+
+
+async def create_show(
+    session: AsyncSession,
+    board: Board,
+    organisation: UUID,
+    *,
+    hall_id: UUID,
+    name: str,
+    starts_at: datetime,
+    currency: str,
+    invoice_allowed: bool,
+    zones: Sequence[ZoneSpec],
+) -> Layout:
+    """Creates a show as a draft (TKT-7, TKT-8). Raises `NoSuchHall` and `PriceZonesRefused`."""
+    hall = await session.scalar(select(Hall.id).where(Hall.id == hall_id, Hall.organisation == organisation))
+    if hall is None:
+        raise NoSuchHall(f"There is no hall {hall_id}. Import its seating plan first.")
+    show = Show(
+        id=uuid7(),
+        organisation=organisation,
+        hall_id=hall_id,
+        name=name,
+        starts_at=starts_at,
+        currency=currency,
+        invoice_allowed=invoice_allowed,
+        status=ShowStatus.DRAFT,
+        version=1,
+    )
+    session.add(show)
+    await session.flush()
+    return await _save(session, board, show, zones, ShowCreated)
+
+
+async def change_show(
+    session: AsyncSession,
+    board: Board,
+    organisation: UUID,
+    show_id: UUID,
+    seen: int,
+    *,
+    name: str | None = None,
+    starts_at: datetime | None = None,
+    invoice_allowed: bool | None = None,
+) -> Layout:
+    """Changes what is not None. Raises `NoSuchShow`, `PreconditionFailed` and `ShowClosed`."""
+    show = await _lock(session, organisation, show_id)
+    check_version(seen, show.version)
+    _must_be_open(show)
+    show.name = show.name if name is None else name
+    show.starts_at = show.starts_at if starts_at is None else starts_at
+    show.invoice_allowed = show.invoice_allowed if invoice_allowed is None else invoice_allowed
+    return await _changed(session, board, show, ShowChanged)
+
+
+async def set_price_zones(
+    session: AsyncSession,
+    board: Board,
+    organisation: UUID,
+    show_id: UUID,
+    zones: Sequence[ZoneSpec],
+    seen: int | None,
+) -> Layout:
+    """Replaces all price zones (TKT-9). Holds that exist keep the prices they were promised.
+
+    Raises `NoSuchShow`, `PreconditionFailed`, `ShowClosed` and `PriceZonesRefused`.
+    """
+    show = await _lock(session, organisation, show_id)
+    if seen is not None:
+        check_version(seen, show.version)
+    _must_be_open(show)
+    show.version += 1
+    return await _save(session, board, show, zones, ShowChanged)
+
+
+async def assign_price(
+    session: AsyncSession,
+    board: Board,
+    organisation: UUID,
+    show_id: UUID,
+    *,
+    seats: Sequence[str],
+    price: Money,
+    name: str | None,
+    seen: int | None,
+) -> Layout:
+    """Gives the seats a price (TKT-11): they join the zone of that price (and name, if one is given), or a new zone.
+
+    Raises what `set_price_zones` raises.
+    """
+    show = await _lock(session, organisation, show_id)
+    if seen is not None:
+        check_version(seen, show.version)
+    _must_be_open(show)
+    moved = set(seats)
+    zones = [
+        ZoneSpec(z.zone_id, z.name, z.price, z.categories, tuple(s for s in z.seats if s not in moved))
+        for z in await zones_of(session, show)
+    ]
+    match = next((i for i, z in enumerate(zones) if z.price == price and name in (None, z.name)), None)
+    if match is None:
+        zones.append(ZoneSpec(uuid7(), name or money.show(price, "en"), price, (), tuple(dict.fromkeys(seats))))
+    else:
+        found = zones[match]
+        together = tuple(dict.fromkeys((*found.seats, *seats)))
+        zones[match] = ZoneSpec(found.zone_id, found.name, price, found.categories, together)
+    show.version += 1
+    return await _save(session, board, show, zones, ShowChanged)
+
+
+async def start_sale(session: AsyncSession, board: Board, organisation: UUID, show_id: UUID) -> Layout:
+    """Makes the priced seats available (TKT-14); nothing happens if they are. Raises `NoSuchShow`, `ShowClosed` and
+    `PriceZonesRefused` when no seat has a price."""
+    show = await _lock(session, organisation, show_id)
+    _must_be_open(show)
+    layout = await board.lay_out(session, show, await zones_of(session, show))
+    if not layout.offers:
+        raise PriceZonesRefused("No seat has a price yet. Assign price zones before starting the sale.")
+    if show.status == ShowStatus.ON_SALE:
+        return layout
+    show.status = ShowStatus.ON_SALE
+    return await _changed(session, board, show, ShowSaleStarted)
+
+
+async def stop_sale(session: AsyncSession, board: Board, organisation: UUID, show_id: UUID) -> Layout:
+    """Nobody can take seats from this moment (TKT-25); orders that were placed may still be paid. Nothing happens if
+    the sale is stopped. Raises `NoSuchShow` and `ShowClosed`."""
+    show = await _lock(session, organisation, show_id)
+    if show.status == ShowStatus.SALES_STOPPED:
+        return await board.lay_out(session, show, await zones_of(session, show))
+    if show.status != ShowStatus.ON_SALE:
+        raise ShowClosed(f"The show is {show.status}, so there is no sale to stop.")
+    show.status = ShowStatus.SALES_STOPPED
+    return await _changed(session, board, show, ShowSaleStopped)
+
+
+async def _lock(session: AsyncSession, organisation: UUID, show_id: UUID) -> Show:
+    show = await session.scalar(
+        select(Show).where(Show.id == show_id, Show.organisation == organisation).with_for_update()
+    )
+    if show is None:
+        raise NoSuchShow(f"There is no show {show_id}.")
+    return show
+
+
+def _must_be_open(show: Show) -> None:
+    if show.status not in OPEN:
+        raise ShowClosed(f"The show is {show.status} and cannot be changed any more.")
+
+
+async def _changed(session: AsyncSession, board: Board, show: Show, kind: type[ShowState]) -> Layout:
+    show.version += 1
+    await session.flush()
+    layout = await board.lay_out(session, show, await zones_of(session, show))
+    _publish(session, layout, kind)
+    return layout
+
+
+async def _save(
+    session: AsyncSession, board: Board, show: Show, zones: Sequence[ZoneSpec], kind: type[ShowState]
+) -> Layout:
+    """Writes the show with these zones. Zones of the same name keep their id."""
+    for zone in zones:
+        if zone.price.currency != show.currency:
+            raise PriceZonesRefused(
+                f"Zone {zone.name!r} is priced in {zone.price.currency}, the show in {show.currency}."
+            )
+    names = [zone.name for zone in zones]
+    if len(set(names)) != len(names):
+        raise PriceZonesRefused("Two price zones have the same name. Give each its own.")
+    ids = {zone.name: zone.zone_id for zone in await zones_of(session, show)}
+    kept = [ZoneSpec(ids.get(z.name, z.zone_id), z.name, z.price, z.categories, z.seats) for z in zones]
+    layout = await board.lay_out(session, show, kept)
+    await session.execute(delete(PriceZoneRow).where(PriceZoneRow.show_id == show.id))
+    session.add_all(
+        PriceZoneRow(
+            id=zone.zone_id,
+            organisation=show.organisation,
+            show_id=show.id,
+            position=position,
+            name=zone.name,
+            price_minor=zone.price.minor,
+            categories=list(zone.categories),
+            seats=list(zone.seats),
+        )
+        for position, zone in enumerate(kept)
+    )
+    await session.flush()
+    _publish(session, layout, kind)
+    return layout
+
+
+def _publish(session: AsyncSession, layout: Layout, kind: type[ShowState]) -> None:
+    state = kind(
+        show_id=layout.show_id,
+        name=layout.name,
+        starts_at=layout.starts_at,
+        hall_id=layout.hall_id,
+        hall_name=layout.hall_name,
+        status=layout.status,
+        currency=layout.currency,
+        price_zones=layout.zones,
+        capacity=len(layout.places),
+        invoice_allowed=layout.invoice_allowed,
+    )
+    outbox.add(session, state, organisation=layout.organisation, version=layout.version)

@@ -1,0 +1,104 @@
+"""Which seat is sold at which price: a hall's plan and a show's price zones, worked out. Pure.
+
+A layout belongs to one version of its show. It is kept in memory; the statement that takes seats checks the version, so
+an old layout never decides anything.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from contracts.money import Money
+from contracts.ticketing import HeldSeat, PriceZone, ShowStatus
+from services.ticketing.errors import PriceZonesRefused
+from services.ticketing.halls.places import Place
+
+NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneSpec:
+    """A price zone as staff wrote it (TKT-9, TKT-11)."""
+
+    zone_id: UUID
+    name: str
+    price: Money
+    categories: tuple[str, ...] = ()
+    seats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """A show at one version, and what each of its seats costs."""
+
+    show_id: UUID
+    organisation: UUID
+    version: int
+    name: str
+    starts_at: datetime
+    hall_id: UUID
+    hall_name: str
+    currency: str
+    invoice_allowed: bool
+    status: ShowStatus
+    places: dict[str, Place]
+    """Every seat of the hall, in the plan's order."""
+    offers: dict[str, HeldSeat]
+    """Every seat that is for sale."""
+    zones: tuple[PriceZone, ...]
+    specs: tuple[ZoneSpec, ...]
+    """The zones as staff wrote them."""
+
+
+def assign(places: dict[str, Place], zones: Sequence[ZoneSpec]) -> dict[str, ZoneSpec]:
+    """The zone of each seat that has one. A seat named singly belongs to that zone, whatever its category's.
+
+    Raises `PriceZonesRefused` for unknown seats or categories, and for those that are in two zones.
+    """
+    categories: dict[str, list[ZoneSpec]] = defaultdict(list)
+    singles: dict[str, list[ZoneSpec]] = defaultdict(list)
+    for zone in zones:
+        for category in dict.fromkeys(zone.categories):
+            categories[category].append(zone)
+        for seat in dict.fromkeys(zone.seats):
+            singles[seat].append(zone)
+    known = {place.category for place in places.values()}
+    _refuse("are not categories of any seat of this hall", [name for name in categories if name not in known])
+    _refuse("are not seats of this hall", [seat for seat in singles if seat not in places])
+    _refuse(
+        "are categories in more than one price zone", [name for name, found in categories.items() if len(found) > 1]
+    )
+    _refuse("are seats in more than one price zone", [seat for seat, found in singles.items() if len(found) > 1])
+    assigned = {}
+    for seat, place in places.items():
+        found = singles.get(seat) or categories.get(place.category)
+        if found:
+            assigned[seat] = found[0]
+    return assigned
+
+
+def offers(
+    places: dict[str, Place], zones: Sequence[ZoneSpec], locale: str
+) -> tuple[dict[str, HeldSeat], tuple[PriceZone, ...]]:
+    """What is for sale, seat by seat, and the zones with their number of seats."""
+    counts: dict[UUID, int] = defaultdict(int)
+    found: dict[str, HeldSeat] = {}
+    for seat, zone in assign(places, zones).items():
+        counts[zone.zone_id] += 1
+        found[seat] = HeldSeat(
+            seat=seat, label=places[seat].label(locale), zone_id=zone.zone_id, zone_name=zone.name, price=zone.price
+        )
+    summary = tuple(
+        PriceZone(zone_id=zone.zone_id, name=zone.name, price=zone.price, seats=counts[zone.zone_id]) for zone in zones
+    )
+    return found, summary
+
+
+def _refuse(fault: str, names: list[str]) -> None:
+    if names:
+        named = ", ".join(map(repr, names[:NAMED])) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+        raise PriceZonesRefused(f"{named} {fault}.", names=names[:1000])

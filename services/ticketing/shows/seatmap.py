@@ -1,0 +1,230 @@
+"""The state of every seat of a show, answered from memory.
+
+A map is read whole from the database when a show is first looked at. After that it learns from the lane of this process
+and from the service's own events (also those of other processes) which seats changed, and reads just those again before
+it answers; so the order in which events arrive does not matter. Holds run out by themselves. Should an event be missed,
+the whole map is read anew every few seconds. It is for looking: the statement that takes seats never asks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import text
+
+from chassis.db import Database
+from contracts.envelope import Event, EventData
+from contracts.ticketing import (
+    HoldConversionRefused,
+    HoldExtended,
+    HoldPlaced,
+    HoldReleased,
+    ShowState,
+    TicketsIssued,
+    TicketsVoided,
+)
+from services.ticketing import metrics
+from services.ticketing.shows.board import Board
+from services.ticketing.shows.layout import Layout
+
+if TYPE_CHECKING:
+    from services.ticketing.holds.lane import Request
+
+FREE, HELD, SOLD, BLOCKED = b"fhsb"
+NAMES = {FREE: "free", HELD: "held", SOLD: "sold", BLOCKED: "blocked"}
+LEGEND = {chr(code): name for code, name in NAMES.items()}
+KEPT = 100
+
+READ = text("""
+    SELECT seat, hold_id, until = 'infinity' AS sold,
+           CASE WHEN until < 'infinity' THEN extract(epoch FROM until - clock_timestamp())::float8 END AS seconds
+    FROM held_seat
+    WHERE show_id = :show_id AND until > clock_timestamp()
+      AND (CAST(:seats AS text[]) IS NULL OR seat = ANY(CAST(:seats AS text[])))
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """An answer ready to be sent."""
+
+    etag: str
+    full: bytes
+    compact: bytes
+
+
+class _Map:
+    """The seats of one show. `version` grows with every change."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.seats = list(layout.places)
+        self.index = {seat: position for position, seat in enumerate(self.seats)}
+        self.states = bytearray(BLOCKED if seat not in layout.offers else FREE for seat in self.seats)
+        self.holds: dict[str, UUID] = {}
+        self.ends: dict[str, float] = {}
+        self.queue: list[tuple[float, str]] = []
+        self.version = int(time.time() * 1000)
+        self.dirty: set[str] = set()
+        self.taken_meanwhile: set[str] = set()
+        self.read_at = float("-inf")
+        self.lock = asyncio.Lock()
+        self._view: tuple[int, View] | None = None
+
+    def free(self, seat: str) -> None:
+        self.holds.pop(seat, None)
+        self.ends.pop(seat, None)
+        self._set(seat, FREE if seat in self.layout.offers else BLOCKED)
+
+    def hold(self, seat: str, hold_id: UUID, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.holds[seat] = hold_id
+        self.ends[seat] = end
+        heapq.heappush(self.queue, (end, seat))
+        self._set(seat, HELD)
+
+    def sell(self, seat: str, hold_id: UUID) -> None:
+        self.holds[seat] = hold_id
+        self.ends.pop(seat, None)
+        self._set(seat, SOLD)
+
+    def expire(self) -> None:
+        now = time.monotonic()
+        while self.queue and self.queue[0][0] <= now:
+            _, seat = heapq.heappop(self.queue)
+            if self.ends.get(seat, now + 1) <= now:
+                self.free(seat)
+
+    def of_hold(self, hold_id: UUID) -> list[str]:
+        return [seat for seat, holder in self.holds.items() if holder == hold_id]
+
+    def view(self) -> View:
+        if self._view is None or self._view[0] != self.version:
+            self._view = self.version, self._render()
+        return self._view[1]
+
+    def _render(self) -> View:
+        head = {"show_id": str(self.layout.show_id), "version": self.version}
+        states = self.states
+        full = {seat: NAMES[states[position]] for position, seat in enumerate(self.seats)}
+        return View(
+            etag=f'"{hashlib.blake2b(states, digest_size=12).hexdigest()}"',
+            full=orjson.dumps({**head, "seats": full}),
+            compact=orjson.dumps({**head, "states": states.decode(), "legend": LEGEND}),
+        )
+
+    def _set(self, seat: str, state: int) -> None:
+        position = self.index.get(seat)
+        if position is not None and self.states[position] != state:
+            self.states[position] = state
+            self.version += 1
+
+
+class SeatMaps:
+    """The maps of the shows that somebody looks at."""
+
+    def __init__(self, db: Database, board: Board, refresh_seconds: float) -> None:
+        self._db = db
+        self._board = board
+        self._refresh_seconds = refresh_seconds
+        self._maps: OrderedDict[UUID, _Map] = OrderedDict()
+
+    async def view(self, show_id: UUID) -> tuple[Layout, View]:
+        """The seats as they are now. Raises `NoSuchShow`."""
+        found = self._maps.get(show_id)
+        if found is None:
+            found = _Map(await self._board.get(show_id))
+            found = self._maps.setdefault(show_id, found)
+            if len(self._maps) > KEPT:
+                self._maps.popitem(last=False)
+        self._maps.move_to_end(show_id)
+        if self._must_read(found):
+            async with found.lock:
+                await self._read(found)
+        found.expire()
+        return found.layout, found.view()
+
+    def taken(self, requests: Sequence[Request]) -> None:
+        """The lane of this process took seats; later events about them say nothing new."""
+        for request in requests:
+            found = self._maps.get(request.layout.show_id)
+            if found is not None:
+                found.taken_meanwhile.update(request.keys)
+                for seat in request.keys:
+                    found.hold(seat, request.hold_id, request.lifetime.total_seconds())
+
+    def touch(self, show_id: UUID, seats: Iterable[str] | None = None) -> None:
+        """Some seats of a show may have changed, or all."""
+        found = self._maps.get(show_id)
+        if found is None:
+            return
+        if seats is None:
+            found.read_at = float("-inf")
+        else:
+            found.dirty.update(seats)
+
+    def hear(self, event: Event[EventData]) -> None:
+        """What an event of the service says of seats."""
+        match event.data:
+            case ShowState() as show:
+                self._board.forget(show.show_id)
+                self._maps.pop(show.show_id, None)
+            case HoldPlaced() as hold:
+                found = self._maps.get(hold.show_id)
+                if found is not None:
+                    unknown = [seat.seat for seat in hold.seats if found.holds.get(seat.seat) != hold.hold_id]
+                    found.dirty.update(unknown)
+            case HoldExtended() as hold:
+                found = self._maps.get(hold.show_id)
+                if found is not None:
+                    self.touch(hold.show_id, found.of_hold(hold.hold_id) or None)
+            case HoldReleased() | HoldConversionRefused() as ended:
+                self.touch(ended.show_id, ended.seats)
+            case TicketsIssued() | TicketsVoided() as issued:
+                self.touch(issued.show_id, [ticket.seat for ticket in issued.tickets])
+            case _:
+                pass
+
+    def _must_read(self, found: _Map) -> bool:
+        return bool(found.dirty) or time.monotonic() - found.read_at > self._refresh_seconds
+
+    async def _read(self, found: _Map) -> None:
+        if not self._must_read(found):
+            return
+        whole = time.monotonic() - found.read_at > self._refresh_seconds
+        dirty, found.dirty = found.dirty, set()
+        # What the lane takes while the statement runs is newer than what the statement sees.
+        found.taken_meanwhile = set()
+        metrics.SEATMAP_READS.labels("whole" if whole else "seats").inc()
+        try:
+            async with self._db.as_worker() as session:
+                parameters: dict[str, Any] = {
+                    "show_id": found.layout.show_id,
+                    "seats": None if whole else sorted(dirty),
+                }
+                rows = (await session.execute(READ, parameters)).all()
+        except BaseException:
+            found.dirty |= dirty
+            raise
+        present = {row.seat for row in rows}
+        for seat in list(found.holds) if whole else dirty:
+            if seat not in present and seat not in found.taken_meanwhile:
+                found.free(seat)
+        for row in rows:
+            if row.seat in found.taken_meanwhile:
+                continue
+            if row.sold:
+                found.sell(row.seat, row.hold_id)
+            else:
+                found.hold(row.seat, row.hold_id, row.seconds)
+        if whole:
+            found.read_at = time.monotonic()

@@ -1,0 +1,49 @@
+"""Tables of shows and their price zones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.ticketing.base import Base
+
+
+class Show(Base):
+    """A performance in a hall. Every change of it or of its price zones adds one to `version`."""
+
+    __tablename__ = "show"
+    __table_args__ = (Index(None, "organisation", "starts_at"), Index(None, "starts_at"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    hall_id: Mapped[UUID] = mapped_column(ForeignKey("hall.id"))
+    name: Mapped[str]
+    starts_at: Mapped[datetime]
+    currency: Mapped[str]
+    invoice_allowed: Mapped[bool] = mapped_column(server_default="false")
+    status: Mapped[str] = mapped_column(server_default="draft")
+    """A `ShowStatus`."""
+    version: Mapped[int] = mapped_column(server_default="1")
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+
+
+class PriceZoneRow(Base):
+    """A price, and the categories of the plan and the single seats that are sold at it. A seat named singly is in that
+    zone whatever its category's zone is."""
+
+    __tablename__ = "price_zone"
+    __table_args__ = (CheckConstraint("price_minor >= 0", name="price"), Index(None, "show_id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    show_id: Mapped[UUID] = mapped_column(ForeignKey("show.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    name: Mapped[str]
+    price_minor: Mapped[int]
+    categories: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    seats: Mapped[list[str]] = mapped_column(ARRAY(Text))

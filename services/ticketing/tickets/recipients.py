@@ -1,0 +1,54 @@
+"""Who gets which tickets: one document per distinct person who was named as participant (REG-9, ORD-4). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chassis.people import normalise_email
+from contracts.orders import LineKind, OrderLine, OrderState
+from contracts.ticketing import Holder
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Some lines of an order whose tickets go to one address."""
+
+    recipient: Holder
+    lines: tuple[OrderLine, ...]
+
+
+def seat_lines(order: OrderState) -> list[OrderLine]:
+    return [line for line in order.lines if line.kind == LineKind.SEAT]
+
+
+def holder_of(line: OrderLine, order: OrderState) -> Holder:
+    """Who is printed on the ticket: the participant, or else the customer."""
+    person = line.participant or order.customer
+    if person is None:
+        return Holder(name="")
+    return Holder(name=person.name, email=person.email, phone=person.phone)
+
+
+def bundles(order: OrderState, lines: Sequence[OrderLine]) -> list[Bundle]:
+    """The lines by recipient, in the order of their first line. A participant without an address of their own is
+    reached through the customer."""
+    groups: dict[str, tuple[Holder, list[OrderLine]]] = {}
+    for line in lines:
+        recipient = _reachable(holder_of(line, order), order)
+        _, together = groups.setdefault(_address(recipient), (recipient, []))
+        together.append(line)
+    return [Bundle(recipient, tuple(together)) for recipient, together in groups.values()]
+
+
+def _reachable(holder: Holder, order: OrderState) -> Holder:
+    customer = order.customer
+    if holder.email or holder.phone or customer is None:
+        return holder
+    return Holder(name=customer.name, email=customer.email, phone=customer.phone)
+
+
+def _address(holder: Holder) -> str:
+    if holder.email:
+        return normalise_email(holder.email) or holder.email.strip().lower()
+    return holder.phone or ""

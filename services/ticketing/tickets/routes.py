@@ -1,0 +1,217 @@
+"""HTTP: tickets of an order, registrations (REG-1..8), and the PDF that a signed link opens (DOC-1)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from sqlalchemy import select
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chassis.edge import Caller, Tx, WorkerTx, public, staff
+from chassis.problems import NotFound
+from contracts.accounts import Role
+from contracts.money import Money
+from services.ticketing import metrics
+from services.ticketing.errors import DocumentVoid
+from services.ticketing.halls.places import Place
+from services.ticketing.halls.tables import Hall
+from services.ticketing.people import people_by_email, profile_of
+from services.ticketing.schemas import PROBLEMS, Body, Price
+from services.ticketing.shows.tables import Show
+from services.ticketing.tickets.document import PrintedDocument, PrintedTicket, print_document
+from services.ticketing.tickets.issue import LINK, Printer
+from services.ticketing.tickets.tables import Document, TicketRow
+
+READERS = staff(
+    Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.TICKET_DESK, Role.SALES_HEAD, Role.SALES_MANAGER, Role.PROJECT_HEAD
+)
+PAGE = 500
+
+router = APIRouter(tags=["tickets"], responses=PROBLEMS)
+
+_printing = asyncio.Semaphore(2)
+"""Printing is CPU; more at once would only make everybody wait longer."""
+
+
+class Contact(Body):
+    name: str
+    email: str | None
+    phone: str | None
+
+
+class TicketOut(Body):
+    ticket_id: UUID
+    number: str
+    order_id: UUID
+    show_id: UUID
+    seat: str
+    label: str
+    zone_name: str
+    price: Price
+    holder: Contact
+    code: str
+    issued_at: datetime
+    voided_at: datetime | None
+    void_reason: str | None
+    document_url: str
+
+
+class TicketList(Body):
+    items: list[TicketOut]
+    next: str | None = None
+
+
+class Registration(Body):
+    """A registered participant. `number` identifies the person (REG-5)."""
+
+    number: str
+    ticket_id: UUID
+    order_id: UUID
+    show_id: UUID
+    seat: str
+    label: str
+    ordered: Contact
+    """What the customer entered when ordering; this is printed on the ticket (REG-6)."""
+    registered: Contact | None
+    """What the person entered when registering on the platform, if they did (REG-7)."""
+    voided: bool
+
+
+class RegistrationList(Body):
+    items: list[Registration]
+    next: str | None
+
+
+@router.get("/orders/{order_id}/tickets")
+async def list_tickets(
+    order_id: UUID, request: Request, tx: Tx, caller: Annotated[Caller, Depends(READERS)]
+) -> TicketList:
+    """The tickets of an order, void ones too."""
+    rows = await tx.scalars(
+        select(TicketRow)
+        .where(TicketRow.order_id == order_id, TicketRow.organisation == caller.staff_organisation)
+        .order_by(TicketRow.number)
+    )
+    printer: Printer = request.app.state.printer
+    return TicketList(items=[_ticket(row, printer) for row in rows])
+
+
+@router.get("/registrations")
+async def list_registrations(
+    tx: Tx,
+    caller: Annotated[Caller, Depends(READERS)],
+    show_id: UUID | None = None,
+    order_id: UUID | None = None,
+    voided: Annotated[bool | None, Query(description="Only void ones, or only living ones")] = None,
+    after: Annotated[int | None, Query(alias="cursor", ge=0, le=2**62)] = None,
+) -> RegistrationList:
+    """Registered participants of a show, of an order, or of the whole organisation (REG-1, REG-3, REG-4)."""
+    query = select(TicketRow).where(TicketRow.organisation == caller.staff_organisation)
+    if show_id is not None:
+        query = query.where(TicketRow.show_id == show_id)
+    if order_id is not None:
+        query = query.where(TicketRow.order_id == order_id)
+    if voided is not None:
+        query = query.where(TicketRow.voided_at.is_not(None) if voided else TicketRow.voided_at.is_(None))
+    if after is not None:
+        query = query.where(TicketRow.number > after)
+    rows = list(await tx.scalars(query.order_by(TicketRow.number).limit(PAGE + 1)))
+    page = rows[:PAGE]
+    people = await people_by_email(tx, {row.holder_email for row in page if row.holder_email})
+    items = []
+    for row in page:
+        person = people.get((row.holder_email or "").lower())
+        items.append(
+            Registration(
+                number=str(row.number),
+                ticket_id=row.id,
+                order_id=row.order_id,
+                show_id=row.show_id,
+                seat=row.seat,
+                label=row.label,
+                ordered=Contact(name=row.holder_name, email=row.holder_email, phone=row.holder_phone),
+                registered=Contact(name=person.name, email=person.email, phone=person.phone) if person else None,
+                voided=row.voided_at is not None,
+            )
+        )
+    return RegistrationList(items=items, next=str(page[-1].number) if len(rows) > PAGE else None)
+
+
+@router.get(
+    "/documents/{token}",
+    response_class=Response,
+    dependencies=[Depends(public())],
+    responses={200: {"content": {"application/pdf": {}}}},
+)
+async def read_document(token: str, request: Request, tx: WorkerTx) -> Response:
+    """The tickets of one recipient as a PDF. The link is the permission."""
+    printer: Printer = request.app.state.printer
+    link = printer.links.verify(LINK, token)
+    document = await tx.get(Document, link.subject)
+    if document is None or document.organisation != link.organisation:
+        raise NotFound("There is no such document.")
+    rows = list(
+        await tx.scalars(
+            select(TicketRow)
+            .where(TicketRow.document_id == document.id, TicketRow.voided_at.is_(None))
+            .order_by(TicketRow.number)
+        )
+    )
+    if not rows:
+        raise DocumentVoid("All tickets of this document were cancelled or refunded.")
+    printed = await _printed(tx, document, rows)
+    async with _printing:
+        with metrics.DOCUMENT_SECONDS.time():
+            pdf = await asyncio.to_thread(print_document, printed)
+    name = f"tickets-{rows[0].number}.pdf"
+    headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "private, no-store"}
+    return Response(pdf, headers=headers, media_type="application/pdf")
+
+
+async def _printed(tx: WorkerTx, document: Document, rows: list[TicketRow]) -> PrintedDocument:
+    show = await tx.get_one(Show, rows[0].show_id)
+    hall = (await tx.execute(select(Hall.name).where(Hall.id == show.hall_id))).scalar_one()
+    profile = await profile_of(tx, document.organisation)
+    return PrintedDocument(
+        organisation=profile.name,
+        show=show.name,
+        starts_at=show.starts_at,
+        time_zone=profile.time_zone,
+        hall=hall,
+        locale=document.locale,
+        tickets=[
+            PrintedTicket(
+                number=str(row.number),
+                code=row.code,
+                holder=row.holder_name,
+                place=Place(**row.place).parts(document.locale) or (row.label,),
+                zone=row.zone_name,
+                price=Money(minor=row.price_minor, currency=row.currency),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _ticket(row: TicketRow, printer: Printer) -> TicketOut:
+    return TicketOut(
+        ticket_id=row.id,
+        number=str(row.number),
+        order_id=row.order_id,
+        show_id=row.show_id,
+        seat=row.seat,
+        label=row.label,
+        zone_name=row.zone_name,
+        price=Price(minor=row.price_minor, currency=row.currency),
+        holder=Contact(name=row.holder_name, email=row.holder_email, phone=row.holder_phone),
+        code=row.code,
+        issued_at=row.issued_at,
+        voided_at=row.voided_at,
+        void_reason=row.void_reason,
+        document_url=printer.url(row.document_id, row.organisation),
+    )
