@@ -19,6 +19,7 @@ def build_providers(settings: PaymentSettings) -> dict[str, PaymentProvider]:
             settings.sandbox_url,
             settings.sandbox_api_key.get_secret_value(),
             settings.sandbox_webhook_secret.get_secret_value().split(),
+            hold=settings.payment_hold,
             timeout=settings.payment_provider_timeout,
         )
     if settings.stripe_api_key.get_secret_value():
@@ -27,7 +28,7 @@ def build_providers(settings: PaymentSettings) -> dict[str, PaymentProvider]:
             settings.stripe_webhook_secret.get_secret_value().split(),
             api_base=settings.stripe_api_base,
             flow=settings.stripe_flow,
-            hold=settings.stripe_hold,
+            hold=settings.payment_hold,
             timeout=settings.payment_provider_timeout,
         )
     return providers

@@ -20,9 +20,9 @@ def to_stripe(amount: Money) -> int:
     """Raises `ValueError` for an amount that Stripe cannot carry: thousandths must end in 0 there."""
     shift = _shift(amount.currency)
     if shift >= 0:
-        minor = amount.minor * 10**shift
+        minor = amount.minor * int(10**shift)
     else:
-        minor, rest = divmod(amount.minor, 10**-shift)
+        minor, rest = divmod(amount.minor, int(10**-shift))
         if rest:
             raise ValueError(f"{amount.minor} {amount.currency} has more digits than Stripe takes")
     if amount.currency in STRIPE_THOUSANDTHS and minor % 10:
@@ -34,7 +34,7 @@ def from_stripe(minor: int, currency: str) -> Money:
     """Digits that we have no unit for are dropped: never more than was really paid."""
     code = currency.upper()
     shift = _shift(code)
-    return Money(minor=minor // 10**shift if shift >= 0 else minor * 10**-shift, currency=code)
+    return Money(minor=minor // int(10**shift) if shift >= 0 else minor * int(10**-shift), currency=code)
 
 
 def _shift(currency: str) -> int:

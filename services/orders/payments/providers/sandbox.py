@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -52,10 +52,13 @@ class SandboxProvider:
 
     name = "sandbox"
 
-    def __init__(self, url: str, api_key: str, webhook_secrets: list[str], timeout: float = 10) -> None:
+    def __init__(
+        self, url: str, api_key: str, webhook_secrets: Sequence[str], *, hold: bool = False, timeout: float = 10
+    ) -> None:
         self._url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {api_key}"}
-        self._secrets = webhook_secrets
+        self._secrets = list(webhook_secrets)
+        self._capture = "manual" if hold else "automatic"
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
@@ -66,6 +69,7 @@ class SandboxProvider:
             "description": f"{payment.description} · {payment.order_number}"[:500],
             "return_url": payment.return_url,
             "webhook_url": payment.webhook_url,
+            "capture": self._capture,
             "locale": payment.locale[:20],
         }
         answer = await self._post("/v1/payments", body, payment.idempotency_key)

@@ -21,6 +21,8 @@ class PaymentSettings(ServiceSettings):
 
     payment_provider: Literal["sandbox", "stripe"] = "sandbox"
     """Who new payments are started with; payments already started stay with their own provider."""
+    payment_hold: bool = False
+    """Card pages only authorise; the money stays held (ORD-89) until it is captured or cancelled."""
     payment_provider_timeout: float = 10
     """Seconds for one call to a provider, retries inside it included."""
 
@@ -35,8 +37,6 @@ class PaymentSettings(ServiceSettings):
     """Empty: Stripe itself."""
     stripe_flow: Literal["checkout", "intent"] = "checkout"
     """See `services.orders.payments.providers.stripe`."""
-    stripe_hold: bool = False
-    """Only authorise at first; the money is taken when the order is confirmed by `capture` (ORD-89)."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
