@@ -28,6 +28,9 @@ def main() -> None:
         http="httptools",
         access_log=False,
         log_config=None,
+        # Only the gateway knows which proxies to believe; uvicorn would believe any client of this machine.
+        proxy_headers=False,
+        server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=4096,
     )

@@ -64,7 +64,9 @@ async def serve(app: Any) -> AsyncIterator[str]:
     """Serve an ASGI application with a real uvicorn on a free port of this event loop; gives its base URL."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, lifespan="on", ws="none", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        app, log_config=None, lifespan="on", ws="none", proxy_headers=False, timeout_graceful_shutdown=5
+    )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     task = asyncio.create_task(server.serve(sockets=[listener]))
