@@ -25,7 +25,7 @@ CATEGORIES = [
 ]
 
 ARCS = [
-    # zone, category by row number, rows, radius of the first row, distance of rows, seats of the first row, more per row
+    # zone, category by row number, rows, first row's radius, distance of rows, its seats, more per row
     ("Stalls", lambda row: "Stalls, front" if row <= 4 else "Stalls", 16, 220.0, 26.0, 18, 0.8),
     ("Dress circle", lambda row: "Dress circle", 6, 660.0, 26.0, 31, 0.6),
     ("Balcony", lambda row: "Balcony", 6, 836.0, 24.0, 33, 0.5),

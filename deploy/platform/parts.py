@@ -48,7 +48,7 @@ def urls(ports: Ports) -> dict[str, str]:
 def command(name: str, ports: Ports) -> list[str]:
     """How a part is started."""
     if name == "sandbox":
-        serve = ["-m", "uvicorn", "deploy.sandbox.main:app", "--host", "127.0.0.1", "--port", str(ports.sandbox)]
+        serve = ["-m", "uvicorn", "deploy.sandbox.app:app", "--host", "127.0.0.1", "--port", str(ports.sandbox)]
         return [sys.executable, *serve, "--no-access-log", "--timeout-graceful-shutdown", "3"]
     if name == "mail":
         return [sys.executable, "-m", "deploy.platform.mailcatcher"]

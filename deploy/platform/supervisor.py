@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Self, TypeVar
 
 import aiohttp
 
+from chassis.keys import Signer
 from deploy.platform import parts, topics
 from deploy.platform.databases import DatabaseUrls, adopt_database, create_service_database
 from deploy.platform.home import ROOT, Home, jars_folder
@@ -216,7 +218,22 @@ class Platform:
             smtp=self.smtp_url,
             database=self.databases.get(name),
         )
+        if name in SERVICES:
+            given |= self._keys_of_absent_signers()
         return given | self.env | self.service_env.get(name, {})
+
+    def _keys_of_absent_signers(self) -> dict[str, str]:
+        """A part of the services can run alone: it is given the public keys that it would have fetched."""
+        keys = self.home.secrets()
+        absent = {
+            "gateway": ("AUTH_JWKS", "TOKEN_SIGNING_KEY", "footlights-gateway"),
+            "ticketing": ("QUOTE_JWKS", "QUOTE_SIGNING_KEY", "footlights-ticketing"),
+        }
+        return {
+            variable: json.dumps(Signer(keys[secret], issuer).jwks())
+            for service, (variable, secret, issuer) in absent.items()
+            if service not in self.services
+        }
 
     def _refuse_taken_ports(self) -> None:
         wanted = {name: self.ports.services[name] for name in self.services} | {"sandbox": self.ports.sandbox}
@@ -350,7 +367,7 @@ class Platform:
                 with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     async with client.get(self.urls[name] + path) as answer:
                         seen = f"{answer.status} {(await answer.text())[:300]}"
-                        if answer.status in (200, 404) and (answer.status == 200 or name == "sandbox"):
+                        if answer.status == 200:
                             break
                 if time.monotonic() > deadline:
                     raise StartFailed(name, f"not ready after {READY_SECONDS:.0f} s: {seen}", log=child.log)

@@ -91,10 +91,10 @@ async def run(port: int, brokers: int, demo_data: bool) -> int:
 
 
 async def _load_demo_data(platform: Platform, steps: Steps) -> list[tuple[str, str, str]]:
-    from deploy import demo_data
+    from deploy.demo_data import load
 
     steps("demo data", "starting")
-    accounts = await demo_data.load(platform.gateway, platform.environment("gateway"), platform.home.secrets())
+    accounts = await load(platform.gateway, platform.environment("gateway"), platform.home.secrets())
     steps("demo data", "ready")
     return accounts
 

@@ -1,0 +1,69 @@
+"""`footlights`: the operators' command line. `bin/footlights --help` from a checkout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from deploy.commands import accounts, dead_letters, events, topics
+from deploy.commands import status as status_command
+from deploy.commands.surroundings import Surroundings
+from deploy.platform.home import ROOT, Home, default_home
+from deploy.platform.home import down as stop_platform
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and operate Footlights.")
+app.add_typer(topics.app, name="topics")
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(events.app, name="events")
+reporting = typer.Typer(no_args_is_help=True, help="Read models of reporting.")
+app.add_typer(reporting, name="reporting")
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="The gateway's port; all others are counted from it")] = 8000,
+    brokers: Annotated[int, typer.Option(help="1, or 3 with replication")] = 1,
+    demo_data: Annotated[bool, typer.Option(help="Load an organisation with a show, a course and goods")] = True,
+) -> None:
+    """Start everything on this machine; Ctrl-C stops it."""
+    command = ["-m", "deploy.platform.up", "--port", str(port), "--brokers", str(brokers)]
+    os.chdir(ROOT)
+    os.execv(sys.executable, [sys.executable, *command, *([] if demo_data else ["--no-demo-data"])])  # noqa: S606
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` started, within 10 s."""
+    home = Home(default_home())
+    stopped = stop_platform(home)
+    typer.echo("Stopped." if stopped else f"Nothing ran in {home.path}.")
+
+
+@app.command()
+def status() -> None:
+    """What runs, whether it is ready, and what waits in outboxes and in Kafka. Exits with 1 if something is wrong."""
+    if not status_command.show():
+        raise typer.Exit(1)
+
+
+@reporting.command()
+def rebuild() -> None:
+    """Build the read models anew from the topics, while the service keeps running."""
+    found = Surroundings.find()
+    env = os.environ | {
+        "DATABASE_URL": found.database("reporting", "owner"),
+        "DATABASE_API_URL": found.database("reporting", "api"),
+        "DATABASE_WORKER_URL": found.database("reporting", "worker"),
+        "KAFKA_BOOTSTRAP_SERVERS": found.kafka,
+    }
+    done = subprocess.run([sys.executable, "-m", "services.reporting.rebuild"], env=env, cwd=ROOT, check=False)
+    raise typer.Exit(done.returncode)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""What the operators' command line does, one module per noun."""

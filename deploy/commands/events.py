@@ -1,0 +1,150 @@
+"""`footlights events`: watch events as they come, and publish again what a service has published."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+import asyncpg
+import typer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from rich.console import Console
+
+from contracts.topics import TOPICS
+from deploy.commands.surroundings import Surroundings
+
+app = typer.Typer(no_args_is_help=True, help="Events on the topics.")
+console = Console(soft_wrap=True)
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+BATCH = 500
+
+
+@app.command()
+def tail(
+    topic: Annotated[list[str] | None, typer.Option(help="Only these topics; may be given several times")] = None,
+    type: Annotated[str, typer.Option(help="Part of the event type, such as order.paid")] = "",
+    key: Annotated[str, typer.Option(help="Id of the aggregate, such as an order id")] = "",
+    correlation: Annotated[str, typer.Option(help="Everything that belongs to one order or request")] = "",
+    organisation: Annotated[str, typer.Option(help="Id of an organisation")] = "",
+    from_start: Annotated[bool, typer.Option(help="Begin with the oldest event, not with the next one")] = False,
+    limit: Annotated[int, typer.Option(help="End after so many; 0 never ends")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with the data")] = False,
+) -> None:
+    """Show events as they come. Ctrl-C ends it."""
+    known = [each.name for each in TOPICS]
+    if unknown := set(topic or []) - set(known):
+        raise typer.BadParameter(f"unknown topic {', '.join(unknown)}; there are {', '.join(known)}")
+    wanted = {"type": type, "subject": key, "correlationid": correlation, "organisation": organisation}
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_tail(Surroundings.find().kafka, topic or known, wanted, from_start, limit, as_json))
+
+
+async def _tail(
+    kafka: str, topics: list[str], wanted: dict[str, str], from_start: bool, limit: int, as_json: bool
+) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    await consumer.start()
+    shown = 0
+    try:
+        partitions = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
+        consumer.assign(partitions)
+        await (consumer.seek_to_beginning() if from_start else consumer.seek_to_end())
+        while not limit or shown < limit:
+            for record in (r for records in (await consumer.getmany(timeout_ms=500)).values() for r in records):
+                attributes = _attributes(record.headers)
+                if _fits(attributes, wanted) and (not limit or shown < limit):
+                    shown += 1
+                    console.print(_line(record, attributes, as_json), markup=False, highlight=not as_json)
+    finally:
+        await consumer.stop()
+
+
+def _attributes(headers: Any) -> dict[str, str]:
+    return {
+        name.removeprefix("ce_"): value.decode(errors="backslashreplace")
+        for name, value in headers
+        if value is not None and name.startswith("ce_")
+    }
+
+
+def _fits(attributes: dict[str, str], wanted: dict[str, str]) -> bool:
+    return all(
+        part in attributes.get(name, "") if name == "type" else part == attributes.get(name)
+        for name, part in wanted.items()
+        if part
+    )
+
+
+def _line(record: Any, attributes: dict[str, str], as_json: bool) -> str:
+    value = (record.value or b"").decode(errors="backslashreplace")
+    if not as_json:
+        where = f"{record.topic}[{record.partition}]@{record.offset}"
+        return f"{attributes.get('time', '')[11:23]} {attributes.get('type', '?')} {attributes.get('subject')} {where}"
+    with contextlib.suppress(ValueError):
+        return json.dumps({**attributes, "data": json.loads(value)}, ensure_ascii=False)
+    return json.dumps({**attributes, "data": value}, ensure_ascii=False)
+
+
+@app.command()
+def republish(
+    service: Annotated[str, typer.Argument(help="The service whose events are published again")],
+    since: Annotated[str, typer.Option(help="How far back, such as 30m or 2h")],
+    topic: Annotated[str, typer.Option(help="Only this topic")] = "",
+    key: Annotated[str, typer.Option(help="Only this aggregate")] = "",
+    dry_run: Annotated[bool, typer.Option(help="Count only")] = False,
+) -> None:
+    """Publish events of the last hours again, with their ids and in order: after Kafka has lost some.
+
+    Consumers that have handled them skip them. Published events are kept for some hours.
+    """
+    surroundings = Surroundings.find()
+    url, kafka = surroundings.database(service), surroundings.kafka
+    count = asyncio.run(_republish(url, kafka, _duration(since), topic, key, dry_run))
+    console.print(f"{'Found' if dry_run else 'Republished'} {count} events of {service}.")
+
+
+async def _republish(url: str, kafka: str, since: timedelta, topic: str, key: str, dry_run: bool) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(
+            "SELECT topic, key, value, headers::text AS headers FROM outbox_published "
+            "WHERE published_at >= now() - $1::interval AND ($2 = '' OR topic = $2) "
+            "AND (length($3::bytea) = 0 OR key = $3::bytea) "
+            "ORDER BY id",
+            since,
+            topic,
+            key.encode(),
+        )
+    finally:
+        await connection.close()
+    if dry_run or not rows:
+        return len(rows)
+    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
+    await producer.start()
+    try:
+        for start in range(0, len(rows), BATCH):
+            sent = [
+                await producer.send(
+                    row["topic"],
+                    key=row["key"],
+                    value=row["value"],
+                    headers=[(name, value.encode()) for name, value in json.loads(row["headers"])],
+                )
+                for row in rows[start : start + BATCH]
+            ]
+            await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+    return len(rows)
+
+
+def _duration(text: str) -> timedelta:
+    match = re.fullmatch(r"(\d+)([smhd])", text)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a duration such as 30m or 2h")
+    return timedelta(**{UNITS[match.group(2)]: int(match.group(1))})

@@ -1,0 +1,44 @@
+"""`footlights topics`: the topics of the contracts and those of the broker."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from contracts.topics import all_topics
+from deploy.commands.surroundings import Surroundings
+from deploy.platform import topics
+
+app = typer.Typer(no_args_is_help=True, help="Kafka's topics, as contracts/topics.py wants them.")
+console = Console()
+
+
+@app.command()
+def apply() -> None:
+    """Create missing topics, add partitions and correct settings."""
+    applied = asyncio.run(topics.apply(Surroundings.find().kafka))
+    for what, names in (("created", applied.created), ("grown", applied.grown), ("corrected", applied.corrected)):
+        for name in names:
+            console.print(f"{what} {name}")
+    if not (applied.created or applied.grown or applied.corrected):
+        console.print("All topics are as they should be.")
+
+
+@app.command("list")
+def list_topics() -> None:
+    """Every topic with its producer, partitions and retention, and what the broker has."""
+    table = Table("Topic", "Producer", "Partitions", "Retention", "Broker")
+    found = asyncio.run(_partitions(Surroundings.find().kafka))
+    for topic in all_topics():
+        keep = "for ever" if topic.retention is None else f"{topic.retention.days} days"
+        has = f"{found[topic.name]} partitions" if topic.name in found else "[red]missing[/]"
+        table.add_row(topic.name, topic.producer, str(topic.partitions), keep, has)
+    console.print(table)
+
+
+async def _partitions(bootstrap_servers: str) -> dict[str, int]:
+    async with topics.administration(bootstrap_servers) as client:
+        return {entry["topic"]: len(entry["partitions"]) for entry in await client.describe_topics()}

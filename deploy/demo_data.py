@@ -1,0 +1,162 @@
+"""What `make up` shows a newcomer: an organisation with a theatre, a show on sale, courses, goods, an account per role.
+
+Loading again adds only what is missing. Everything but the first organisation and its accounts goes through the
+public API with a signed-in member of staff, as a client would do it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from contracts.accounts import Role
+from deploy.commands.accounts import ensure_account, ensure_organisation, gateway_session
+
+ORGANISATION = "theatre"
+PLAN = Path(__file__).parent / "plans" / "theatre.json"
+SHOW = "The Forest Song"
+CURRENCY = "UAH"
+
+PEOPLE = {
+    Role.ORGANIZER: "Oksana Organizer",
+    Role.TICKET_ORGANIZER: "Taras Tickets",
+    Role.TICKET_DESK: "Daryna Desk",
+    Role.SALES_HEAD: "Halyna Head",
+    Role.SALES_MANAGER: "Marko Manager",
+    Role.STOREKEEPER: "Stepan Store",
+    Role.SCHOOL_STAFF: "Sofiia School",
+    Role.PROJECT_HEAD: "Petro Project",
+    Role.SUPPORT: "Svitlana Support",
+}
+
+ZONES = [
+    {"name": "Stalls, front", "categories": ["Stalls, front"], "minor": 95000},
+    {"name": "Stalls", "categories": ["Stalls"], "minor": 65000},
+    {"name": "Boxes", "categories": ["Boxes"], "minor": 80000},
+    {"name": "Dress circle", "categories": ["Dress circle"], "minor": 45000},
+    {"name": "Balcony", "categories": ["Balcony"], "minor": 25000},
+]
+
+OFFERS = [
+    {"kind": "course", "sku": "COURSE-STAGE", "name": "Stage speech in twelve evenings", "minor": 480000},
+    {"kind": "course", "sku": "COURSE-LIGHT", "name": "Lighting design for beginners", "minor": 360000},
+    {"kind": "goods", "sku": "MUG-01", "name": "Mug with the theatre's curtain", "minor": 32000},
+    {"kind": "goods", "sku": "PROGRAMME-01", "name": "Programme of the season", "minor": 9000},
+    {"kind": "goods", "sku": "TOTE-01", "name": "Tote bag", "minor": 41000},
+]
+
+
+async def load(
+    gateway_url: str, gateway_env: Mapping[str, str], secrets: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """Load what is missing; returns an account per role as (role, e-mail, password)."""
+    password = secrets["DEMO_PASSWORD"]
+    accounts = [(role, f"{role.value.replace('_', '.')}@theatre.example") for role in PEOPLE]
+    buyer = "buyer@theatre.example"
+    async with gateway_session(gateway_env["DATABASE_WORKER_URL"]) as session:
+        organisation = await ensure_organisation(
+            session,
+            ORGANISATION,
+            name="Footlights Theatre",
+            staff_email="desk@theatre.example",
+            currency=CURRENCY,
+            locale="uk",
+            time_zone="Europe/Kyiv",
+            phone_region="UA",
+        )
+        for role, email in accounts:
+            await ensure_account(session, email, PEOPLE[role], password, organisation, [role])
+        await ensure_account(session, buyer, "Bohdan Buyer", password, organisation, [])
+    async with Staff(gateway_url) as staff:
+        await staff.sign_in(dict(accounts)[Role.ORGANIZER], password)
+        await _show(staff)
+        await _offers(staff)
+    return [*((role.value, email, password) for role, email in accounts), ("(a buyer)", buyer, password)]
+
+
+class Staff:
+    """A member of staff at the gateway, signed in by cookie as a browser is."""
+
+    def __init__(self, gateway_url: str) -> None:
+        self._url = gateway_url
+        self._headers: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        jar = aiohttp.CookieJar(unsafe=True)  # the address is a number
+        self._client = aiohttp.ClientSession(cookie_jar=jar, timeout=aiohttp.ClientTimeout(total=30))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.close()
+
+    async def sign_in(self, email: str, password: str) -> None:
+        answer = await self.ask("POST", "/auth/sign-in", {"email": email, "password": password})
+        self._headers = {"X-CSRF-Token": answer["csrf_token"]}
+
+    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
+        """The JSON answer. Raises `RuntimeError` with the problem's words for an error."""
+        sent = {**self._headers, **(headers or {})}
+        async with self._client.request(method, self._url + path, json=body, headers=sent) as answer:
+            text = await answer.text()
+            if answer.status >= 400:
+                raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]}")
+            return json.loads(text) if text else None
+
+
+async def _show(staff: Staff) -> None:
+    plan = json.loads(PLAN.read_text())
+    halls = (await staff.ask("GET", "/api/ticketing/halls"))["items"]
+    hall = next((each for each in halls if each["name"] == plan["name"]), None)
+    if hall is None:
+        hall = await staff.ask("POST", "/api/ticketing/halls", {"plan": plan})
+    shows = (await staff.ask("GET", "/api/ticketing/shows"))["items"]
+    if any(each["name"] == SHOW for each in shows):
+        return
+    evening = (datetime.now(UTC) + timedelta(days=45)).replace(hour=17, minute=0, second=0, microsecond=0)
+    zones = [
+        {"name": z["name"], "categories": z["categories"], "price": {"minor": z["minor"], "currency": CURRENCY}}
+        for z in ZONES
+    ]
+    show = await staff.ask(
+        "POST",
+        "/api/ticketing/shows",
+        {
+            "hall_id": hall["hall_id"],
+            "name": SHOW,
+            "starts_at": evening.isoformat(),
+            "currency": CURRENCY,
+            "invoice_allowed": True,
+            "price_zones": zones,
+        },
+    )
+    await staff.ask("POST", f"/api/ticketing/shows/{show['show_id']}/start-sale")
+
+
+async def _offers(staff: Staff) -> None:
+    listed = (await _patiently(staff, "GET", "/api/orders/offers"))["items"]
+    known = {each["sku"] for each in listed}
+    for offer in OFFERS:
+        if offer["sku"] not in known:
+            body = {key: offer[key] for key in ("kind", "sku", "name")}
+            price = {"minor": offer["minor"], "currency": CURRENCY}
+            await _patiently(staff, "POST", "/api/orders/offers", {**body, "price": price, "invoice_allowed": True})
+
+
+async def _patiently(staff: Staff, method: str, path: str, body: Any = None) -> Any:
+    """Orders learns of a new organisation by an event, a moment after it was made."""
+    for _ in range(20):
+        try:
+            return await staff.ask(method, path, body)
+        except RuntimeError as error:
+            last = error
+            await asyncio.sleep(0.25)
+    raise last
