@@ -1,0 +1,69 @@
+"""Ticketing on a database of its own: its rules without the edges, and the whole service over HTTP and Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+
+from chassis.db import Database
+from deploy.platform.databases import DatabaseUrls
+from services.ticketing.main import create
+from services.ticketing.settings import Settings
+from tests.harness import Kafka, Postgres, TokenMint, serve
+from tests.ticketing.theatre import Theatre
+
+
+def settings_for(urls: DatabaseUrls, tokens: TokenMint, kafka: Kafka | None = None, **more: Any) -> Settings:
+    return Settings(
+        footlights_env="test",
+        database_url=urls.owner,
+        database_api_url=urls.api,
+        database_worker_url=urls.worker,
+        kafka_bootstrap_servers=kafka.bootstrap_servers if kafka else "127.0.0.1:1",
+        auth_jwks=tokens.jwks,
+        log_level="WARNING",
+        log_format="console",
+        **more,
+    )
+
+
+@pytest.fixture(scope="session")
+async def urls(postgres: Postgres) -> DatabaseUrls:
+    """A database that tests share; each makes its own organisation, hall and show."""
+    return await postgres.create_database("ticketing")
+
+
+@pytest.fixture(scope="session")
+def settings(urls: DatabaseUrls, tokens: TokenMint) -> Settings:
+    return settings_for(urls, tokens)
+
+
+@pytest.fixture(scope="session")
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    database = Database(settings)
+    yield database
+    await database.close()
+
+
+@pytest.fixture(scope="session")
+async def service_url(postgres: Postgres, tokens: TokenMint, kafka: Kafka) -> AsyncIterator[str]:
+    """The whole service, with a database of its own."""
+    urls = await postgres.create_database("ticketing")
+    more = {"hold_seconds": 60, "hold_limit_seconds": 90, "public_url": "http://gateway.test"}
+    async with serve(create(settings_for(urls, tokens, kafka, **more))) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def theatre(service_url: str, http: aiohttp.ClientSession, tokens: TokenMint, kafka: Kafka) -> Theatre:
+    """An organisation of its own that uses the service as people do."""
+    return Theatre(service_url, http, tokens, kafka.bootstrap_servers)
