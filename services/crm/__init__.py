@@ -1,0 +1,1 @@
+"""Customers: one per person and organisation (section 8)."""

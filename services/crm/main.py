@@ -1,0 +1,17 @@
+"""Composition root of CRM."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from chassis.app import create_app
+from services.crm.api import router
+from services.crm.consumers import consumer
+from services.crm.settings import Settings
+
+
+def create(settings: Settings | None = None) -> FastAPI:
+    return create_app(settings or Settings(), title="CRM", routers=[router], consumer=consumer)
+
+
+app = create()

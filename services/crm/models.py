@@ -1,0 +1,161 @@
+"""Tables of CRM. `Alias` is what makes a customer one: a contact belongs to one customer of an organisation."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Date, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from uuid_utils.compat import uuid7
+
+from chassis.db import ServiceBase, service_metadata
+
+
+class Base(ServiceBase):
+    metadata = service_metadata()
+
+
+class AliasKind(StrEnum):
+    """What a customer is known by, the strongest first: the stronger decides when they belong to different customers."""
+
+    EMAIL = "email"
+    PHONE = "phone"
+    ACCOUNT = "account"
+    ORDER = "order"
+    """Only for an order without any other: so its later events find the same customer."""
+
+
+class Organisation(Base):
+    """What CRM needs of an organisation: how to read phone numbers without a country code."""
+
+    __tablename__ = "organisation"
+
+    organisation: Mapped[UUID] = mapped_column(primary_key=True)
+    phone_region: Mapped[str]
+    version: Mapped[int]
+    event_at: Mapped[datetime]
+
+
+class Account(Base):
+    """What people entered on the platform themselves. It belongs to no organisation: the api role sees none."""
+
+    __tablename__ = "account"
+    __table_args__ = (Index(None, "email_key"),)
+
+    account_id: Mapped[UUID] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    email_key: Mapped[str]
+    name: Mapped[str]
+    phone: Mapped[str | None]
+    version: Mapped[int]
+    event_at: Mapped[datetime]
+
+
+class Customer(Base):
+    """A person in one organisation. `name` is as first typed, or as staff corrected it (CUS-4).
+
+    `registered_*` is what the person entered on the platform, kept beside what was typed in orders (CUS-12, REG-6).
+    """
+
+    __tablename__ = "customer"
+    __table_args__ = (Index(None, "organisation", "created_at"), Index(None, "account_id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organisation: Mapped[UUID]
+    version: Mapped[int] = mapped_column(default=1)
+    name: Mapped[str]
+    date_of_birth: Mapped[date | None] = mapped_column(Date)
+    locality: Mapped[str | None]
+    address: Mapped[str | None]
+    blacklisted: Mapped[bool] = mapped_column(default=False)
+    blacklist_reason: Mapped[str | None]
+    blacklisted_by: Mapped[str | None]
+    blacklisted_at: Mapped[datetime | None]
+    account_id: Mapped[UUID | None]
+    registered_name: Mapped[str | None]
+    registered_email: Mapped[str | None]
+    registered_phone: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Alias(Base):
+    """Something a customer is known by. The unique constraint, not a lock, keeps two customers from sharing it."""
+
+    __tablename__ = "alias"
+    __table_args__ = (UniqueConstraint("organisation", "kind", "value"), Index(None, "customer_id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organisation: Mapped[UUID]
+    kind: Mapped[str]
+    value: Mapped[str]
+    """Normalised e-mail, E.164 number, or an id."""
+    raw: Mapped[str]
+    """As it was typed."""
+    customer_id: Mapped[UUID] = mapped_column(ForeignKey("customer.id", deferrable=True, initially="DEFERRED"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class Overlap(Base):
+    """An order named contacts of two customers, who may be one person. Staff decide; nothing is merged by itself."""
+
+    __tablename__ = "overlap"
+    __table_args__ = (
+        UniqueConstraint("organisation", "customer_id", "kind", "value"),
+        Index(None, "other_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organisation: Mapped[UUID]
+    customer_id: Mapped[UUID] = mapped_column(ForeignKey("customer.id", deferrable=True, initially="DEFERRED"))
+    """Whose order it became."""
+    other_id: Mapped[UUID] = mapped_column(ForeignKey("customer.id", deferrable=True, initially="DEFERRED"))
+    """Who keeps the contact."""
+    kind: Mapped[str]
+    value: Mapped[str]
+    order_id: Mapped[UUID]
+    noted_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class CustomerOrder(Base):
+    """The newest state of an order, with the contact data as typed in it (CUS-7, CUS-12). Amounts are minor units."""
+
+    __tablename__ = "customer_order"
+    __table_args__ = (
+        Index(None, "customer_id", "created_at"),
+        Index(None, "organisation", "number_key"),
+    )
+
+    order_id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    customer_id: Mapped[UUID] = mapped_column(ForeignKey("customer.id", deferrable=True, initially="DEFERRED"))
+    number: Mapped[str]
+    number_key: Mapped[str]
+    """As it is searched: upper case without blanks."""
+    stage: Mapped[str]
+    payment_status: Mapped[str]
+    payment_method: Mapped[str | None]
+    title: Mapped[str]
+    currency: Mapped[str]
+    total: Mapped[int]
+    paid: Mapped[int]
+    refunded: Mapped[int]
+    show_id: Mapped[UUID | None]
+    offer_id: Mapped[UUID | None]
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    """What was bought: kind, title, quantity, total."""
+    typed_name: Mapped[str]
+    typed_email: Mapped[str | None]
+    typed_phone: Mapped[str | None]
+    account_id: Mapped[UUID | None]
+    phone_read: Mapped[bool]
+    """Whether the phone, if any, could be read as a number."""
+    created_at: Mapped[datetime]
+    removed: Mapped[bool] = mapped_column(default=False)
+    version: Mapped[int]
+    event_at: Mapped[datetime]
+    event_id: Mapped[UUID]

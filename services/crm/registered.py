@@ -1,0 +1,82 @@
+"""What people entered on the platform, beside what was typed in orders: both are kept (CUS-12, REG-6, ORD-26)."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.people import normalise_email
+from contracts.accounts import AccountState, OrganisationState
+from contracts.envelope import Event
+from services.crm import matching
+from services.crm.models import Account, Alias, AliasKind, Customer, Organisation
+from services.crm.purchases import clean, read_phones_again
+
+
+async def record_account(session: AsyncSession, event: Event[AccountState]) -> None:
+    """Keeps an account, and shows its data on the customers that are the same person, in every organisation.
+
+    A customer is the person of an account if an order was placed with it, or if they share the e-mail address.
+    """
+    data = event.data
+    email_key = normalise_email(data.email) or clean(data.email).lower()
+    await matching.serialise(session, [str(data.account_id), email_key])
+    account = await session.get(Account, data.account_id, with_for_update=True)
+    if account is not None and _age(event) <= (account.version, account.event_at):
+        return
+    if account is None:
+        account = Account(account_id=data.account_id)
+        session.add(account)
+    account.email, account.email_key = clean(data.email), email_key
+    account.name, account.phone = clean(data.name), clean(data.phone) if data.phone else None
+    account.version, account.event_at = _age(event)
+    await session.flush()
+    for customer in await _same_person(session, data.account_id, email_key):
+        if _shown(customer) != (account.account_id, account.name, account.email, account.phone):
+            matching.take_registered_data(customer, account)
+            await matching.changed(session, customer)
+
+
+async def _same_person(session: AsyncSession, account_id: UUID, email_key: str) -> list[Customer]:
+    by_email = select(Alias.customer_id).where(Alias.kind == AliasKind.EMAIL, Alias.value == email_key)
+    customers = (
+        select(Customer)
+        .where(
+            or_(
+                Customer.account_id == account_id,
+                and_(Customer.account_id.is_(None), Customer.id.in_(by_email)),
+            )
+        )
+        .order_by(Customer.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list(await session.scalars(customers))
+
+
+def _shown(customer: Customer) -> tuple[Any, ...]:
+    return customer.account_id, customer.registered_name, customer.registered_email, customer.registered_phone
+
+
+async def record_organisation(session: AsyncSession, event: Event[OrganisationState]) -> None:
+    """Keeps how an organisation's phone numbers are read."""
+    data = event.data
+    known = await session.get(Organisation, data.organisation_id, with_for_update=True)
+    if known is not None and _age(event) <= (known.version, known.event_at):
+        return
+    if known is None:
+        known = Organisation(organisation=data.organisation_id, phone_region="")
+        session.add(known)
+    new_region = known.phone_region != data.phone_region
+    known.phone_region = clean(data.phone_region)
+    known.version, known.event_at = _age(event)
+    await session.flush()
+    if new_region:
+        await read_phones_again(session, data.organisation_id)
+
+
+def _age(event: Event[Any]) -> tuple[Any, ...]:
+    return event.aggregate_version, event.time
