@@ -57,7 +57,7 @@ class SandboxProvider:
     ) -> None:
         self._url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {api_key}"}
-        self._secrets = list(webhook_secrets)
+        self._secrets = [secret for secret in webhook_secrets if secret]
         self._capture = "manual" if hold else "automatic"
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None

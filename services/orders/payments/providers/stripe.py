@@ -75,7 +75,7 @@ class StripeProvider:
         self._http = stripe.AIOHTTPClient(timeout=timeout)
         bases: Any = {"api": api_base.rstrip("/")} if api_base else None
         self._api = stripe.StripeClient(api_key, base_addresses=bases, http_client=self._http, max_network_retries=1).v1
-        self._secrets = list(webhook_secrets)
+        self._secrets = [secret for secret in webhook_secrets if secret]
         self._flow = flow
         self._capture_method: Literal["manual", "automatic"] = "manual" if hold else "automatic"
         self._timeout = timeout
@@ -139,17 +139,14 @@ class StripeProvider:
     async def capture(self, reference: str, amount: Money, idempotency_key: str) -> ProviderPayment:
         async with self._deadline():
             _, intent = await self._look_up(reference)
-            if intent is None:
-                raise ProviderError("nothing is held yet", retryable=False)
-            try:
+            if intent is not None and intent["status"] == "requires_capture":
                 await self._api.payment_intents.capture_async(
                     intent["id"], {"amount_to_capture": _minor(amount)}, {"idempotency_key": idempotency_key}
                 )
-            except stripe.InvalidRequestError:
-                now = await self.fetch(reference)
-                if now.status is not ProviderStatus.RECEIVED or now.amount != amount:
-                    raise
-        return await self.fetch(reference)
+            captured = await self.fetch(reference)
+        if captured.status is not ProviderStatus.RECEIVED or captured.amount != amount:
+            raise ProviderError(f"not captured: {captured.status}, {captured.amount.minor}", retryable=False)
+        return captured
 
     async def cancel(self, reference: str, idempotency_key: str) -> ProviderPayment:
         async with self._deadline():
