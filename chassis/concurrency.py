@@ -22,6 +22,11 @@ def set_etag(response: Response, version: int) -> None:
 def _if_match(if_match: Annotated[str | None, Header(description='The ETag you saw, such as "v7"')] = None) -> int:
     if if_match is None:
         raise PreconditionRequired("Send If-Match with the ETag of the version you saw, so no other edit is lost.")
+    return read_etag(if_match)
+
+
+def read_etag(if_match: str) -> int:
+    """The version in an ETag of ours. Raises `Invalid`."""
     match = re.fullmatch(r'(?:W/)?"v(\d{1,18})"', if_match.strip())
     if match is None:
         raise Invalid('If-Match must be an ETag of this service, such as "v7".')
