@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -95,7 +96,7 @@ async def list_offers(session: AsyncSession, organisation: UUID, kind: OfferKind
     return list(await session.scalars(statement.order_by(Offer.name, Offer.id)))
 
 
-def _fields(offer: Offer) -> dict[str, object]:
+def _fields(offer: Offer) -> dict[str, Any]:
     return {
         "offer_id": offer.id,
         "kind": OfferKind(offer.kind),

@@ -25,6 +25,7 @@ from services.orders.lines import replace_lines, seat_line
 from services.orders.models import Account, Order, Organisation
 from services.orders.process import Happening
 from services.orders.process import happenings as h
+from services.orders.process.state import Line
 
 consumer = Consumer("orders")
 
@@ -47,7 +48,7 @@ async def hold_placed(session: AsyncSession, event: Event[ticketing.HoldPlaced])
         starts_at=hold.starts_at,
         account_id=hold.account_id,
     )
-    lines = ()
+    lines: tuple[Line, ...] = ()
     if order.stage is None:
         rows = (seat_line(order, i, s.seat, s.label, s.zone_name, s.price.minor) for i, s in enumerate(hold.seats))
         lines = replace_lines(order, rows)

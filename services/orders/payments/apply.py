@@ -1,7 +1,7 @@
 """The one way by which an order learns what became of a payment.
 
-Webhook, browser return, poller and our own captures all end here: the provider is asked outside of any transaction, then
-the order's row is locked and the transition decided. Two of them at once give one transition.
+Webhook, browser return, poller and our own captures all end here: the provider is asked outside of any transaction,
+then the order's row is locked and the transition decided. Two of them at once give one transition.
 """
 
 from __future__ import annotations

@@ -1,0 +1,144 @@
+"""What the routes share: who may work with orders, and finding the order a caller may see."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Query
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import Request
+
+from chassis.concurrency import check_version, read_etag
+from chassis.db import Database
+from chassis.edge import Caller, staff
+from chassis.problems import Unauthorised
+from contracts.accounts import Role
+from services.orders import links
+from services.orders.errors import OrderNotFound, ProviderAway, UnknownProvider
+from services.orders.lifecycle import Cause, load
+from services.orders.models import Account, Note, Order
+from services.orders.payments.provider import PaymentProvider
+from services.orders.settings import Settings
+from services.orders.views import OrderCard, Registered, card_view
+
+ORDER_STAFF = staff(
+    Role.ORGANIZER,
+    Role.SCHOOL_STAFF,
+    Role.SALES_MANAGER,
+    Role.SALES_HEAD,
+    Role.TICKET_ORGANIZER,
+    Role.TICKET_DESK,
+    Role.PROJECT_HEAD,
+    Role.SUPPORT,
+)
+MONEY_STAFF = staff(
+    Role.ORGANIZER, Role.SCHOOL_STAFF, Role.SALES_HEAD, Role.TICKET_ORGANIZER, Role.TICKET_DESK, Role.PROJECT_HEAD
+)
+"""Who may move money: mark as paid, cancel, refund."""
+
+Staff = Annotated[Caller, Depends(ORDER_STAFF)]
+MoneyStaff = Annotated[Caller, Depends(MONEY_STAFF)]
+
+
+def _seen(
+    if_match: Annotated[str | None, Header(description='The ETag you saw, such as "v7"; checked when sent')] = None,
+) -> int | None:
+    return None if if_match is None else read_etag(if_match)
+
+
+Seen = Annotated[int | None, Depends(_seen)]
+"""An action that fits only one state needs no version, but honours one."""
+
+
+def _key(
+    order_key: Annotated[str | None, Header(description="The key of the order's signed link")] = None,
+    key: Annotated[str | None, Query(description="The same, in an address")] = None,
+) -> str | None:
+    return order_key or key
+
+
+Key = Annotated[str | None, Depends(_key)]
+
+
+def db_of(request: Request) -> Database:
+    db: Database = request.app.state.db
+    return db
+
+
+def settings_of(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def provider_of(request: Request, name: str | None = None) -> PaymentProvider:
+    """The named provider, or the one that new payments go to."""
+    settings = settings_of(request)
+    provider: PaymentProvider | None = request.app.state.providers.get(name or settings.payment_provider)
+    if provider is None:
+        if name is None:
+            raise ProviderAway("No payment provider is configured.")
+        raise UnknownProvider(f"There is no payment provider {name}.")
+    return provider
+
+
+Db = Annotated[Database, Depends(db_of)]
+Config = Annotated[Settings, Depends(settings_of)]
+
+
+async def staff_order(session: AsyncSession, order_id: UUID, caller: Caller, seen: int | None = None) -> Order:
+    """An order of the caller's organisation, locked. Raises `OrderNotFound`, or 412 if it is not as it was seen."""
+    order = await load(session, order_id)
+    if order is None or order.organisation != caller.staff_organisation:
+        raise OrderNotFound("There is no order with this id in the organisation.")
+    if seen is not None:
+        check_version(seen, order.version)
+    return order
+
+
+def scope_of(order_id: UUID, key: str | None, caller: Caller) -> tuple[UUID | None, UUID | None]:
+    """Organisation and account whose rows the caller may see: by the signed link, as staff, or as a signed-in buyer.
+
+    Raises `Unauthorised`.
+    """
+    if key is not None:
+        link = links.verify(key)
+        if link.subject != order_id:
+            raise Unauthorised("The link opens another order.")
+        return link.organisation, None
+    if caller.has(*ORDER_STAFF.roles):
+        return caller.staff_organisation, None
+    if caller.account_id is not None:
+        return None, caller.account_id
+    raise Unauthorised("Open the order by its link, or sign in.")
+
+
+async def visible_order(session: AsyncSession, order_id: UUID, *, lock: bool = False) -> Order:
+    """The order, if row-level security shows it. Raises `OrderNotFound`."""
+    order = await load(session, order_id, lock=lock)
+    if order is None:
+        raise OrderNotFound("There is no such order, or it is not yours.")
+    return order
+
+
+def cause_of(caller: Caller, order: Order | None = None) -> Cause:
+    if caller.is_staff:
+        return Cause(caller.actor, "staff")
+    return Cause(caller.email or (order.customer_email if order else None) or "buyer", "buyer")
+
+
+async def full_card(session: AsyncSession, order: Order) -> OrderCard:
+    """The card as staff see it: with notes, and with what the people registered (ORD-26)."""
+    notes = list(await session.scalars(select(Note).where(Note.order_id == order.id).order_by(Note.id)))
+    emails = {order.customer_email, *(line.participant_email for line in order.lines)} - {None}
+    accounts = await session.scalars(select(Account).where(Account.email.in_(emails)))
+    registered = {
+        account.email: Registered(name=account.name, email=account.email, phone=account.phone) for account in accounts
+    }
+    return card_view(order, notes, registered)
+
+
+def plain_card(order: Order) -> OrderCard:
+    """The card as the buyer sees it."""
+    return card_view(order, [], {})

@@ -1,0 +1,99 @@
+"""Card payments: start and retry, the browser's return, and the providers' webhooks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from sqlalchemy import select
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from chassis.edge import Caller, public
+from chassis.logging import get_logger
+from chassis.problems import Unauthorised
+from services.orders import links, metrics
+from services.orders.api.buyers import StartedPayment, begin_payment, start
+from services.orders.api.common import Db, Key, cause_of, provider_of, scope_of, visible_order
+from services.orders.errors import NotPossibleNow, PaymentNotFound, ProviderAway
+from services.orders.models import Order, Payment
+from services.orders.payments.apply import process_webhook, refresh
+from services.orders.payments.provider import BadSignature, ProviderError
+from services.orders.payments.start import open_payment
+
+router = APIRouter(tags=["payments"])
+log = get_logger(__name__)
+
+Anybody = Annotated[Caller, Depends(public())]
+LARGEST_WEBHOOK = 1_000_000
+
+
+@router.post("/orders/{order_id}/payments", status_code=201)
+async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> StartedPayment:
+    """Start a card payment, or another one after a refusal. If two succeed, the second goes back by itself."""
+    organisation, account = scope_of(order_id, key, caller)
+    async with db.for_organisation(organisation, account) as session:
+        order = await visible_order(session, order_id, lock=True)
+        payment = await open_payment(session, order, provider_of(request).name, cause_of(caller, order))
+    return await start(request, payment.id)
+
+
+@router.get("/orders/{order_id}/pay", status_code=303, response_class=RedirectResponse)
+async def pay_by_link(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> Response:
+    """From the page of an order to the card page: the one that is open, or a new one."""
+    organisation, account = scope_of(order_id, key, caller)
+    async with db.for_organisation(organisation, account) as session:
+        order = await visible_order(session, order_id, lock=True)
+        payment = await begin_payment(session, request, order, caller)
+    if payment is None:
+        raise NotPossibleNow("The order does not await a card payment.", stage=order.stage)
+    started = await start(request, payment)
+    if started.redirect_url is None:
+        raise ProviderAway("The card page cannot be opened at the moment. Try again.")
+    return RedirectResponse(started.redirect_url, 303)
+
+
+@router.get("/payments/{payment_id}/return", status_code=303, response_class=RedirectResponse)
+async def returned(request: Request, payment_id: UUID, caller: Anybody, db: Db) -> Response:
+    """The provider sends the browser here. What became of the payment is asked there, never read from the address."""
+    async with db.as_worker() as session:
+        statement = select(Payment, Order).join(Order, Order.id == Payment.order_id).where(Payment.id == payment_id)
+        found = (await session.execute(statement)).one_or_none()
+    if found is None:
+        raise PaymentNotFound("There is no such payment.")
+    payment, order = found
+    try:
+        await refresh(db, provider_of(request, payment.provider), payment_id, "return")
+    except ProviderError as error:
+        log.warning("payment not known at the buyer's return", payment_id=str(payment_id), error=str(error))
+    target = order.return_url or links.order_url(order.id, order.organisation)
+    return RedirectResponse(target, 303, headers={"Referrer-Policy": "no-referrer"})
+
+
+@router.post("/webhooks/{provider}", status_code=200)
+async def webhook(request: Request, provider: str, caller: Anybody, db: Db) -> dict[str, list[str]]:
+    """Signed by the provider over the raw body. Anything but 2xx makes it send the webhook again."""
+    adapter = provider_of(request, provider)
+    body = await request.body()
+    if len(body) > LARGEST_WEBHOOK:
+        raise Unauthorised("The body is larger than any webhook.")
+    try:
+        events = adapter.parse_webhook(dict(request.headers), body)
+    except BadSignature as error:
+        metrics.WEBHOOKS.labels(adapter.name, "bad signature").inc()
+        log.warning("webhook refused", provider=adapter.name, reason=str(error))
+        raise Unauthorised("The signature is not the provider's.") from None
+    outcomes = []
+    for event in events:
+        try:
+            outcome = await process_webhook(db, adapter, event)
+        except ProviderError as error:
+            metrics.WEBHOOKS.labels(adapter.name, "provider away").inc()
+            log.warning("webhook postponed", provider=adapter.name, event_id=event.id, error=str(error))
+            raise ProviderAway("The payment cannot be looked up now. Send the webhook again.") from None
+        metrics.WEBHOOKS.labels(adapter.name, outcome).inc()
+        outcomes.append(outcome)
+    if "early" in outcomes:
+        raise ProviderAway("The payment is being started. Send the webhook again.")
+    return {"outcomes": outcomes}

@@ -1,0 +1,113 @@
+"""The orders table of the back office: list, totals, export, ledger, students."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from chassis.edge import Tx
+from chassis.logging import get_logger
+from contracts.money import Money
+from services.orders import ledger
+from services.orders.api.common import Db, Staff
+from services.orders.enrolments import students
+from services.orders.exports import export_csv
+from services.orders.listing import Filters, Page, Totals, already_paid, list_orders, totals
+from services.orders.views import OrderRow, row_view
+
+router = APIRouter(tags=["orders"])
+log = get_logger(__name__)
+
+
+class OrderList(BaseModel):
+    items: list[OrderRow]
+    next: str | None
+
+
+@router.get("/orders")
+async def orders_table(page: Annotated[Page, Query()], caller: Staff, tx: Tx) -> OrderList:
+    """The table (ORD-7..22). Without a status it shows paid orders of shows and all orders of products."""
+    rows, cursor = await list_orders(tx, caller.staff_organisation, page)
+    paid = await already_paid(tx, caller.staff_organisation, [order for order, _ in rows])
+    items = [OrderRow(**row_view(order, quantity), already_paid=order.id in paid) for order, quantity in rows]
+    return OrderList(items=items, next=cursor)
+
+
+@router.get("/orders/totals")
+async def orders_totals(filters: Annotated[Filters, Query()], caller: Staff, tx: Tx) -> Totals:
+    """Income, orders, new unpaid orders and paid orders (ORD-14)."""
+    return await totals(tx, caller.staff_organisation, filters)
+
+
+class ExportFilters(Filters):
+    delimiter: Literal[",", ";"] = ","
+    """Spreadsheets of many European locales expect a semicolon."""
+
+
+@router.get("/orders/export.csv", response_class=StreamingResponse)
+async def export(filters: Annotated[ExportFilters, Query()], caller: Staff, db: Db) -> StreamingResponse:
+    """The table as filtered and sorted (ORD-22, ORD-60)."""
+    log.info("orders exported", actor=caller.actor, filters=filters.model_dump(mode="json", exclude_defaults=True))
+    return StreamingResponse(
+        export_csv(db, caller.staff_organisation, filters, filters.delimiter),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="orders.csv"', "Cache-Control": "no-store"},
+    )
+
+
+class Balance(BaseModel):
+    account: str
+    balance: Money
+    """A debit is positive."""
+    entries: int
+
+
+class LedgerView(BaseModel):
+    balances: list[Balance]
+    sum: int
+    """Always zero: in every currency, what came from somewhere went somewhere."""
+
+
+@router.get("/ledger")
+async def ledger_balances(caller: Staff, tx: Tx) -> LedgerView:
+    """Balances of the organisation's accounts: cash, held, buyer, sales."""
+    rows = [Balance.model_validate(row) for row in await ledger.balances(tx, caller.staff_organisation)]
+    return LedgerView(balances=rows, sum=sum(row.balance.minor for row in rows))
+
+
+class Student(BaseModel):
+    enrolment_id: UUID
+    order_id: UUID
+    offer_id: UUID
+    course: str
+    name: str
+    email: str | None
+    phone: str | None
+
+
+class StudentList(BaseModel):
+    items: list[Student]
+    next: None = None
+
+
+@router.get("/enrolments")
+async def student_list(caller: Staff, tx: Tx, offer_id: UUID | None = None) -> StudentList:
+    """The students, of one course or of all (ORD-50, REG-12)."""
+    found = await students(tx, caller.staff_organisation, offer_id)
+    items = [
+        Student(
+            enrolment_id=row.id,
+            order_id=row.order_id,
+            offer_id=row.offer_id,
+            course=row.course,
+            name=row.student_name,
+            email=row.student_email,
+            phone=row.student_phone,
+        )
+        for row in found
+    ]
+    return StudentList(items=items)

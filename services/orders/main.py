@@ -1,0 +1,47 @@
+"""The orders service, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from chassis.app import create_app
+from chassis.keys import KeySet
+from services.orders import links
+from services.orders.api import ROUTERS
+from services.orders.consumers import consumer
+from services.orders.deadlines import deadline_jobs
+from services.orders.payments.jobs import payment_jobs
+from services.orders.payments.provider import PaymentProvider
+from services.orders.payments.providers import build_providers
+from services.orders.settings import Settings
+
+
+def create(settings: Settings | None = None, providers: Mapping[str, PaymentProvider] | None = None) -> FastAPI:
+    """`providers` instead of those of the settings, for tests."""
+    settings = settings or Settings()
+    adapters = providers if providers is not None else build_providers(settings)
+    links.configure(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        for adapter in adapters.values():
+            await adapter.aclose()
+
+    app = create_app(
+        settings,
+        title="Orders",
+        routers=ROUTERS,
+        consumer=consumer,
+        job_list=[*payment_jobs(adapters, settings), *deadline_jobs(settings)],
+        lifespan=lifespan,
+    )
+    app.state.providers = adapters
+    app.state.quote_keys = KeySet(url=settings.quote_jwks_url, inline=settings.quote_jwks)
+    return app
+
+
+app = create()
