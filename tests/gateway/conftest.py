@@ -122,14 +122,15 @@ async def serve_gateway(postgres: Postgres, kafka: Kafka, echo: Echo, http: aioh
     @contextlib.asynccontextmanager
     async def run(urls: Any = None, **changes: Any) -> AsyncIterator[Gateway]:
         urls = urls or await postgres.create_database("gateway")
-        settings = Settings(
-            footlights_env=changes.pop("footlights_env", "test"),
-            database_api_url=urls.api,
-            database_worker_url=urls.worker,
-            kafka_bootstrap_servers=kafka.bootstrap_servers,
-            log_level="WARNING",
-            **({f"{name}_url": echo.url for name in Settings().services} | changes),
-        )
+        values: dict[str, Any] = {
+            "footlights_env": "test",
+            "database_api_url": urls.api,
+            "database_worker_url": urls.worker,
+            "kafka_bootstrap_servers": kafka.bootstrap_servers,
+            "log_level": "WARNING",
+            **{f"{name}_url": echo.url for name in Settings().services},
+        }
+        settings = Settings(**(values | changes))
         app = create(settings)
         app.state.urls = urls
         async with serve(app) as url:

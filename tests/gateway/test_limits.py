@@ -1,0 +1,120 @@
+"""Buckets, networks and key rotation, without a server."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pydantic import SecretStr
+
+from chassis.keys import KeySet
+from contracts.accounts import Role
+from services.gateway import passwords
+from services.gateway.attempts import Attempts
+from services.gateway.errors import TooManyAttempts
+from services.gateway.limits import Buckets, Networks, client_address
+from services.gateway.settings import Settings
+from services.gateway.tokens import Tokens
+from tests.harness import TokenMint
+
+
+def test_a_bucket_empties_and_fills() -> None:
+    now = [0.0]
+    buckets = Buckets(2, 4, clock=lambda: now[0])
+    assert [buckets.take("a") for _ in range(5)] == [0, 0, 0, 0, 0.5]
+    assert buckets.take("b") == 0
+    now[0] = 0.5
+    assert buckets.take("a") == 0
+    assert buckets.take("a") > 0
+    now[0] = 100
+    assert [buckets.take("a") for _ in range(5)] == [0, 0, 0, 0, 0.5]
+
+
+def test_only_so_many_buckets_are_kept() -> None:
+    buckets = Buckets(1, 1, keep=10)
+    for number in range(100):
+        buckets.take(number)
+    assert len(buckets._levels) == 10
+
+
+def test_a_distributed_guess_is_stopped_and_the_person_still_comes_in() -> None:
+    attempts = Attempts(failures=2)
+    attempts.start("a@example.com", "1.1.1.1")
+    attempts.start("a@example.com", "1.1.1.1")
+    with pytest.raises(TooManyAttempts):
+        attempts.start("a@example.com", "1.1.1.1")
+    attempts.start("a@example.com", "2.2.2.2")
+    attempts.succeeded("a@example.com", "2.2.2.2")
+    for number in range(8):
+        attempts.start("a@example.com", f"3.3.3.{number}")
+    with pytest.raises(TooManyAttempts):
+        attempts.start("a@example.com", "4.4.4.4")
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("9.9.9.9", "1.2.3.4", "9.9.9.9"),
+        ("10.0.0.1", "1.2.3.4", "1.2.3.4"),
+        ("10.0.0.1", "6.6.6.6, 1.2.3.4, 10.0.0.2", "1.2.3.4"),
+        ("10.0.0.1", "10.0.0.3", "10.0.0.3"),
+        ("10.0.0.1", "x, 10.0.0.3", "10.0.0.3"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", None, "10.0.0.1"),
+        ("::1", "2001:db8::1", "2001:db8::1"),
+        ("", "1.2.3.4", ""),
+    ],
+)
+def test_client_address(peer: str, forwarded: str | None, expected: str) -> None:
+    assert client_address(peer, forwarded, Networks("10.0.0.0/8, ::1/128")) == expected
+
+
+async def test_keys_are_rotated_without_a_gap() -> None:
+    old, new = TokenMint().pem, TokenMint().pem
+
+    def tokens(signing: str, *published: str) -> Tokens:
+        return Tokens(Settings(token_signing_key=SecretStr(signing), token_published_keys="".join(published)))
+
+    def public(pem: str) -> str:
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        key = load_pem_private_key(pem.encode(), None)
+        assert isinstance(key, Ed25519PrivateKey)
+        return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+    import json
+
+    announced, swapped = tokens(old, public(new)), tokens(new, public(old))
+    assert len(announced.jwks()["keys"]) == len(swapped.jwks()["keys"]) == 2
+    for signer in (announced, swapped):
+        token = signer.sign(uuid4(), name="N", email="e", organisation=None, roles=[Role.SUPPORT])
+        for publisher in (announced, swapped):
+            keys = KeySet(inline=json.dumps(publisher.jwks()))
+            claims = await keys.verify(token, audience="footlights", issuer="footlights-gateway")
+            assert claims["roles"] == ["support"]
+    kids = {
+        jwt.get_unverified_header(t.sign(uuid4(), name="", email="", organisation=None, roles=()))["kid"]
+        for t in (announced, swapped)
+    }
+    assert len(kids) == 2
+
+
+def test_production_refuses_the_development_key() -> None:
+    with pytest.raises(ValueError, match="TOKEN_SIGNING_KEY"):
+        Settings(footlights_env="production")
+
+
+def test_replicas_agree_on_the_development_key() -> None:
+    assert Tokens(Settings()).jwks() == Tokens(Settings()).jwks()
+
+
+async def test_passwords() -> None:
+    stored = await passwords.hash_password("пароль довгий")
+    assert await passwords.verify_password(stored, "пароль довгий")
+    assert not await passwords.verify_password(stored, "інший")
+    assert not await passwords.verify_password(None, "пароль довгий")
+    assert not await passwords.verify_password("not a hash", "x")
+    assert len({passwords.one_time_password() for _ in range(100)}) == 100
