@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar
@@ -238,10 +239,7 @@ class ConsumerRunner:
                     await self._call(session, event)
             for batch_handler, together in batches.items():
                 await batch_handler(session, together)
-        now = datetime.now(UTC)
-        for event in handled:
-            metrics.EVENTS_HANDLED.labels(event.type).inc()
-            metrics.EVENT_AGE.observe((now - event.time).total_seconds())
+        _measure(handled)
 
     async def _call(self, session: AsyncSession, event: Event[EventData]) -> None:
         with (
@@ -346,6 +344,14 @@ class Tail:
             metrics.EVENTS_SKIPPED.labels("unknown type").inc()
         except Exception:
             log.exception("event not shown live", topic=record.topic, offset=record.offset)
+
+
+def _measure(handled: Sequence[Event[EventData]]) -> None:
+    """Counts events, and how old the oldest of the batch has become."""
+    for name, count in Counter(event.type for event in handled).items():
+        metrics.EVENTS_HANDLED.labels(name).inc(count)
+    if handled:
+        metrics.EVENT_AGE.observe((datetime.now(UTC) - min(event.time for event in handled)).total_seconds())
 
 
 async def _keep_raw(records: Any) -> KafkaMessage:

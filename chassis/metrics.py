@@ -18,7 +18,9 @@ RELAY_RESTARTS = Counter("footlights_relay_restarts_total", "Times the relay had
 
 EVENTS_HANDLED = Counter("footlights_events_handled_total", "Events handled", ["type"])
 EVENTS_SKIPPED = Counter("footlights_events_skipped_total", "Records not handled", ["reason"])
-EVENT_AGE = Histogram("footlights_event_age_seconds", "Time from an event to its handling", buckets=SECONDS)
+EVENT_AGE = Histogram(
+    "footlights_event_age_seconds", "Time from an event to its handling, of the oldest in each batch", buckets=SECONDS
+)
 BATCH_SIZE = Histogram("footlights_consumer_batch_size", "Records per batch", buckets=(1, 5, 20, 50, 100, 200, 500))
 CONSUMER_RETRIES = Counter("footlights_consumer_retries_total", "Batches retried after a passing error")
 CONSUMER_LAG = Gauge("footlights_consumer_lag", "Records not yet handled", ["topic"])

@@ -7,7 +7,6 @@ locked or inserted by the same transaction: otherwise two writers may commit in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
@@ -78,7 +77,7 @@ def wire_row(event: Event[EventData]) -> WireRow:
 
 def headers_of(stored: str) -> list[tuple[str, bytes]]:
     """The Kafka headers kept in a row of `outbox`."""
-    return [(name, value.encode()) for name, value in json.loads(stored)]
+    return [(name, value.encode()) for name, value in orjson.loads(stored)]
 
 
 def insert_parameters(rows: Sequence[WireRow]) -> dict[str, list[Any]]:

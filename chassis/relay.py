@@ -11,12 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import CorruptRecordException, InvalidTopicError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from chassis import metrics, outbox
 from chassis.db import Database
@@ -25,6 +29,8 @@ from chassis.logging import get_logger
 log = get_logger(__name__)
 
 BATCH = 500
+MAX_BATCH_BYTES = 1_000_000
+"""Of one partition's batch, just below what brokers accept; also the largest event."""
 SAFETY_POLL_SECONDS = (0.02, 0.2)
 """How often to look without being woken: at first and after being idle. Other replicas' commits do not wake us."""
 ACKNOWLEDGE_SECONDS = 20.0
@@ -58,9 +64,20 @@ REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTopicError,
 
 
 @dataclass(slots=True)
-class _Batch:
+class _Send:
+    """Rows of one partition that travel, and are acknowledged, together."""
+
     rows: list[asyncpg.Record]
-    sends: list[asyncio.Future[Any]]
+    acknowledged: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Batch:
+    sends: list[_Send]
+
+    @property
+    def ids(self) -> list[int]:
+        return [row["id"] for send in self.sends for row in send.rows]
 
 
 class Relay:
@@ -96,6 +113,8 @@ class Relay:
         async with contextlib.AsyncExitStack() as stack:
             connection = await self._db.pin("worker")
             stack.callback(connection.terminate)
+            # If a crash forgets that events were published, they are published again; consumers skip them.
+            await connection.execute("SET synchronous_commit = off")
             while not await connection.fetchval(LOCK, timeout=10):  # noqa: ASYNC110, nobody tells of a released lock
                 await asyncio.sleep(STANDBY_SECONDS)
             producer = await self._connect()
@@ -115,7 +134,8 @@ class Relay:
             client_id=self._client_id,
             enable_idempotence=True,
             acks="all",
-            max_batch_size=256 * 1024,
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=MAX_BATCH_BYTES,
             linger_ms=0,
             request_timeout_ms=10_000,
             retry_backoff_ms=200,
@@ -148,30 +168,30 @@ class Relay:
     async def _send_next(
         self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer, in_flight: _Batch | None
     ) -> _Batch | None:
-        sending = [row["id"] for row in in_flight.rows] if in_flight else []
-        rows = await connection.fetch(READ, sending, BATCH, timeout=30)
+        rows = await connection.fetch(READ, in_flight.ids if in_flight else [], BATCH, timeout=30)
         if not rows:
             return None
         async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
-            sends = [await _send(producer, row) for row in rows]
-        return _Batch(rows, sends)
+            return _Batch(
+                [send for part in await _by_partition(producer, rows) for send in await _send(producer, *part)]
+            )
 
     async def _settle(self, connection: asyncpg.Connection[asyncpg.Record], batch: _Batch) -> None:
         """Waits for Kafka's acknowledgement of a batch and takes it out of the outbox."""
-        done, late = await asyncio.wait(batch.sends, timeout=ACKNOWLEDGE_SECONDS)
+        _, late = await asyncio.wait([send.acknowledged for send in batch.sends], timeout=ACKNOWLEDGE_SECONDS)
         if late:
-            raise TimeoutError(f"{len(late)} of {len(done) + len(late)} events unacknowledged")
-        published, trouble = [], None
-        for row, send in zip(batch.rows, batch.sends, strict=True):
-            error = send.exception()
+            raise TimeoutError(f"{len(late)} of {len(batch.sends)} partitions have not acknowledged")
+        published: list[int] = []
+        trouble: BaseException | None = None
+        for send in batch.sends:
+            error = send.acknowledged.exception()
             if error is None:
-                published.append(row["id"])
-                metrics.OUTBOX_PUBLISHED.labels(row["topic"]).inc()
-            elif isinstance(error, REFUSED):
-                await self._refused(connection, row, error)
-                trouble = error
-            else:
-                trouble = error
+                published += [row["id"] for row in send.rows]
+                metrics.OUTBOX_PUBLISHED.labels(send.rows[0]["topic"]).inc(len(send.rows))
+                continue
+            trouble = error
+            if isinstance(error, REFUSED):
+                await self._refused(connection, send.rows, error)
         if published:
             await connection.execute(MOVE, published, timeout=30)
         if trouble is not None:
@@ -179,8 +199,10 @@ class Relay:
             raise trouble
 
     async def _refused(
-        self, connection: asyncpg.Connection[asyncpg.Record], row: asyncpg.Record, error: BaseException
+        self, connection: asyncpg.Connection[asyncpg.Record], rows: list[asyncpg.Record], error: BaseException
     ) -> None:
+        """Notes the attempt. The largest row is to blame: what is refused for good is refused for its size."""
+        row = max(rows, key=lambda row: len(row["value"]))
         if row["attempts"] + 1 < MAX_ATTEMPTS:
             await connection.execute("UPDATE outbox SET attempts = attempts + 1 WHERE id = $1", row["id"])
             return
@@ -197,16 +219,55 @@ class Relay:
         return 5.0
 
 
-async def _send(producer: AIOKafkaProducer, row: asyncpg.Record) -> asyncio.Future[Any]:
-    try:
-        sent: asyncio.Future[Any] = await producer.send(
-            row["topic"], key=row["key"], value=row["value"], headers=outbox.headers_of(row["headers"])
-        )
-        return sent
-    except REFUSED as error:
-        refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        refused.set_exception(error)
-        return refused
+async def _by_partition(
+    producer: AIOKafkaProducer, rows: list[asyncpg.Record]
+) -> Iterable[tuple[TopicPartition, list[asyncpg.Record]]]:
+    """The rows of each partition in order. Kafka's own rule: the hash of the key."""
+    parts: dict[TopicPartition, list[asyncpg.Record]] = {}
+    partitions = {topic: sorted(await producer.partitions_for(topic)) for topic in {row["topic"] for row in rows}}
+    for row in rows:
+        topic = row["topic"]
+        parts.setdefault(TopicPartition(topic, _partition(row["key"], tuple(partitions[topic]))), []).append(row)
+    return parts.items()
+
+
+@lru_cache(maxsize=65_536)
+def _partition(key: bytes, partitions: tuple[int, ...]) -> int:
+    partition: int = DefaultPartitioner()(key, partitions, partitions)
+    return partition
+
+
+async def _send(producer: AIOKafkaProducer, target: TopicPartition, rows: list[asyncpg.Record]) -> list[_Send]:
+    """Sends the rows of one partition, in as few of Kafka's batches as they fit."""
+    sends: list[_Send] = []
+    packed: list[asyncpg.Record] = []
+    builder = producer.create_batch()
+    for row in rows:
+        record = {"key": row["key"], "value": row["value"], "headers": outbox.headers_of(row["headers"])}
+        if builder.append(timestamp=None, **record) is None:
+            if packed:
+                sends.append(await _send_batch(producer, target, builder, packed))
+                builder, packed = producer.create_batch(), []
+            if builder.append(timestamp=None, **record) is None:
+                sends.append(_refuse(row, MessageSizeTooLargeError(f"{len(row['value'])} bytes")))
+                continue
+        packed.append(row)
+    if packed:
+        sends.append(await _send_batch(producer, target, builder, packed))
+    return sends
+
+
+async def _send_batch(
+    producer: AIOKafkaProducer, target: TopicPartition, builder: BatchBuilder, rows: list[asyncpg.Record]
+) -> _Send:
+    builder.close()
+    return _Send(rows, await producer.send_batch(builder, target.topic, partition=target.partition))
+
+
+def _refuse(row: asyncpg.Record, error: Exception) -> _Send:
+    refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    refused.set_exception(error)
+    return _Send([row], refused)
 
 
 async def _abandon(producer: AIOKafkaProducer) -> None:

@@ -195,7 +195,7 @@ async def _main(role: str, group: str) -> None:
 
 
 async def _die_when_sent(_: Any, batch: Any) -> None:
-    await asyncio.gather(*batch.sends)
+    await asyncio.gather(*(send.acknowledged for send in batch.sends))
     os._exit(9)
 
 
