@@ -66,7 +66,7 @@ class SandboxProvider:
         body = {
             "amount": payment.amount.model_dump(),
             "reference": str(payment.payment_id),
-            "description": f"{payment.description} · {payment.order_number}"[:500],
+            "description": (payment.description or payment.order_number)[:500],
             "return_url": payment.return_url,
             "webhook_url": payment.webhook_url,
             "capture": self._capture,

@@ -119,7 +119,7 @@ class StripeProvider:
             "metadata": metadata,
             "payment_intent_data": {
                 "capture_method": self._capture_method,
-                "description": f"{payment.description} · {payment.order_number}",
+                "description": payment.description or payment.order_number,
                 "metadata": metadata,
             },
         }
