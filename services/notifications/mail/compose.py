@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -55,7 +56,6 @@ def compose(envelope: Envelope, letter: Letter) -> EmailMessage:
     mail["Date"] = datetime.now(UTC)
     mail["Message-ID"] = rfc_message_id(envelope.message_id, envelope.sender)
     mail["Auto-Submitted"] = "auto-generated"
-    mail["Content-Language"] = envelope.language
     mail["X-Footlights-Template"] = envelope.template
     if envelope.order_id:
         mail["X-Footlights-Order"] = str(envelope.order_id)
@@ -63,6 +63,8 @@ def compose(envelope: Envelope, letter: Letter) -> EmailMessage:
     mail.add_alternative(letter.html, subtype="html", cte="quoted-printable")
     for file in envelope.files:
         mail.add_attachment(file.content, maintype="application", subtype="pdf", filename=filename(file.name))
+    # Last, for giving a mail its content takes away such headers.
+    mail["Content-Language"] = envelope.language
     return mail
 
 
@@ -92,4 +94,7 @@ def _harmless(character: str) -> bool:
 def _address(name: str, address: str) -> Address:
     if any(character.isspace() or not _harmless(character) for character in address):
         raise ValueError("an address contains a space or control character")
-    return Address(display_name=clean(name, LONGEST_NAME), addr_spec=address)
+    try:
+        return Address(display_name=clean(name, LONGEST_NAME), addr_spec=address)
+    except (IndexError, MessageError) as error:
+        raise ValueError(f"not an address: {error}") from error
