@@ -198,11 +198,11 @@ def port_owner(port: int) -> str | None:
 
 
 def base_environment() -> dict[str, str]:
-    """What a child inherits: our environment without the settings of a service, which it is given one by one."""
-    return {name: value for name, value in os.environ.items() if name not in _SERVICE_SETTINGS}
+    """What a child inherits: our environment without what each service is given by itself."""
+    return {name: value for name, value in os.environ.items() if name not in _KEPT_BACK}
 
 
-_SERVICE_SETTINGS = frozenset(
+_KEPT_BACK = frozenset(
     {
         "HOST",
         "PORT",
@@ -213,5 +213,6 @@ _SERVICE_SETTINGS = frozenset(
         "AUTH_JWKS_URL",
         "PUBLIC_URL",
         "LINK_SECRET",
+        "PYTHONDONTWRITEBYTECODE",  # six processes would compile the same modules at every start
     }
 )

@@ -22,7 +22,7 @@ from deploy.platform.kafka import MOCK_WARNING, JarsUnavailable, KafkaCluster
 from deploy.platform.parts import Existing
 from deploy.platform.ports import SERVICES, Ports
 from deploy.platform.postgres import PostgresServer
-from deploy.platform.processes import Child, StartFailed, answers, port_owner, tail
+from deploy.platform.processes import Child, StartFailed, answers, base_environment, port_owner, tail
 
 READY_SECONDS = 90.0
 LONGEST_PAUSE = 30.0
@@ -133,7 +133,6 @@ class Platform:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._open_databases())
                 group.create_task(self._open_kafka())
-            await self._migrate()
             helpers = ["sandbox"] if self.existing.smtp else ["sandbox", "mail"]
             await self._start_together([*helpers, *self.services])
         except BaseException as error:
@@ -256,12 +255,13 @@ class Platform:
     async def _open_databases(self) -> None:
         for service, url in self.existing.databases.items():
             self.databases[service] = await adopt_database(url, service, self.home.secrets()["DATABASE_PASSWORD"])
-        if self.postgres is None:
-            return
-        await self._start_postgres()
-        for service in SERVICES:
-            if service not in self.databases:
-                self.databases[service] = await create_service_database(self.postgres.url(), service)
+        if self.postgres is not None:
+            await self._start_postgres()
+            for service in SERVICES:
+                if service not in self.databases:
+                    self.databases[service] = await create_service_database(self.postgres.url(), service)
+        if self.services:
+            await self._migrate()
 
     async def _start_postgres(self) -> None:
         server = _embedded(self.postgres, "postgres")
@@ -324,10 +324,8 @@ class Platform:
         self._report("migrations", "starting")
         log = self.home.log("migrations")
         targets = [f"{service}={self.databases[service].owner}" for service in self.services]
-        env = self.environment(self.services[0]) if self.services else None
-        child = Child(
-            "migrations", [sys.executable, "-m", "deploy.platform.migrate", *targets], log=log, env=env, cwd=ROOT
-        )
+        command = [sys.executable, "-m", "deploy.platform.migrate", *targets]
+        child = Child("migrations", command, log=log, env=base_environment(), cwd=ROOT)
         child.spawn()
         self._children["migrations"] = child
         await asyncio.to_thread(child.wait)
