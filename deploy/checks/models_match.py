@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from contextlib import redirect_stdout
 
 from alembic import command
 from alembic.script import ScriptDirectory
@@ -20,13 +19,13 @@ from chassis import migrations
 def check_one(service: str, owner_url: str) -> str:
     """What is wrong with the migrations of one service, or nothing."""
     config = migrations.config(service, owner_url)
+    config.stdout = io.StringIO()
     try:
         heads = ScriptDirectory.from_config(config).get_heads()
         if len(heads) != 1:
             return f"{len(heads)} newest versions, there must be one: {', '.join(heads) or 'no migration at all'}"
-        with redirect_stdout(io.StringIO()):
-            command.upgrade(config, "head")
-            command.check(config)
+        command.upgrade(config, "head")
+        command.check(config)
     except CommandError as error:
         return str(error)
     return ""
