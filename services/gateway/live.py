@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from secrets import token_hex
 from typing import Any
@@ -48,7 +48,7 @@ class Listener:
                 self._waiting.get_nowait()
             self._waiting.put_nowait(None)
 
-    async def parts(self, heartbeat_seconds: float) -> AsyncIterator[bytes]:
+    async def parts(self, heartbeat_seconds: float) -> AsyncGenerator[bytes, None]:
         while True:
             try:
                 async with asyncio.timeout(heartbeat_seconds):
@@ -145,7 +145,9 @@ class Shows:
             show.listeners = listeners
             show.publish("reset", {})
 
-    async def stream(self, show_id: UUID, last_event_id: str | None, heartbeat_seconds: float) -> AsyncIterator[bytes]:
+    async def stream(
+        self, show_id: UUID, last_event_id: str | None, heartbeat_seconds: float
+    ) -> AsyncGenerator[bytes, None]:
         """Server-sent events for one listener, until it goes or is sent away."""
         show = self._show(show_id)
         listener = Listener(self._queue)

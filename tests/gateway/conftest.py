@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from contracts.accounts import Role
 from services.gateway import accounts
+from services.gateway.errors import NoSuchOrganisation
 from services.gateway.main import create
 from services.gateway.models import Account, Organisation
 from services.gateway.settings import Settings
@@ -44,7 +45,7 @@ class Gateway:
 
     async def organisation(self, slug: str) -> Organisation:
         async with self.app.state.db.as_worker() as session:
-            with contextlib.suppress(accounts.NoSuchOrganisation):
+            with contextlib.suppress(NoSuchOrganisation):
                 return await accounts.find_organisation(session, slug)
             return await accounts.create_organisation(
                 session, slug=slug, name=slug.title(), staff_email=f"desk@{slug}.example"

@@ -11,6 +11,7 @@ from sqlalchemy import select, text, update
 
 from contracts.accounts import Role
 from services.gateway import accounts
+from services.gateway.errors import OrganisationExists
 from services.gateway.models import Account, SignInSession
 from tests.gateway.conftest import PASSWORD, Gateway, Serve
 from tests.harness import TokenMint
@@ -333,5 +334,5 @@ async def test_changing_the_password_ends_other_sessions(gateway: Gateway) -> No
 async def test_the_command_line_functions_refuse_doubles(gateway: Gateway) -> None:
     await gateway.organisation("double")
     async with gateway.app.state.db.as_worker() as session:
-        with pytest.raises(accounts.OrganisationExists):
+        with pytest.raises(OrganisationExists):
             await accounts.create_organisation(session, slug="double", name="D", staff_email="d@example.com")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.gateway.conftest import Gateway, Serve, content
 from tests.gateway.upstream import MEGABYTE, Echo, raw_server
@@ -16,7 +17,7 @@ from tests.gateway.upstream import MEGABYTE, Echo, raw_server
 async def test_the_whole_request_arrives(gateway: Gateway) -> None:
     path = "/api/orders/%D1%81/a%20b?q=%D1%96&q=2&z=%26"
     async with gateway.client.put(
-        aiohttp.client.URL(gateway.url + path, encoded=True),
+        URL(gateway.url + path, encoded=True),
         data=b"body",
         headers={"If-Match": '"v1"', "Accept": "x/y"},
     ) as answer:
@@ -151,7 +152,7 @@ async def test_head_has_no_body(gateway: Gateway) -> None:
     ],
 )
 async def test_paths(gateway: Gateway, path: str, expected: int) -> None:
-    url = aiohttp.client.URL(gateway.url + path, encoded=True)
+    url = URL(gateway.url + path, encoded=True)
     async with gateway.client.get(url) as answer:
         assert answer.status == expected, await answer.text()
 
