@@ -199,7 +199,7 @@ async def get_customer(customer_id: UUID, caller: Manager, tx: Tx, response: Res
 
 @router.patch("/customers/{customer_id}", response_model=CustomerCard, responses=EDIT)
 async def edit_customer(
-    customer_id: UUID, edit: CustomerEdit, seen: IfMatch, caller: Manager, tx: Tx, response: Response
+    customer_id: UUID, caller: Manager, edit: CustomerEdit, seen: IfMatch, tx: Tx, response: Response
 ) -> dict[str, Any]:
     """Corrects full name, date of birth, locality, address (CUS-4)."""
     await customers.edit(tx, caller.staff_organisation, customer_id, seen, edit.model_dump(exclude_unset=True))
@@ -208,7 +208,7 @@ async def edit_customer(
 
 @router.put("/customers/{customer_id}/blacklist", response_model=CustomerCard, responses=EDIT)
 async def blacklist_customer(
-    customer_id: UUID, body: Blacklisting, seen: IfMatch, caller: Manager, tx: Tx, response: Response
+    customer_id: UUID, caller: Manager, body: Blacklisting, seen: IfMatch, tx: Tx, response: Response
 ) -> dict[str, Any]:
     """Puts a customer on the black list (CUS-8)."""
     await customers.blacklist(
@@ -219,7 +219,7 @@ async def blacklist_customer(
 
 @router.delete("/customers/{customer_id}/blacklist", response_model=CustomerCard, responses=EDIT)
 async def forgive_customer(
-    customer_id: UUID, seen: IfMatch, caller: Manager, tx: Tx, response: Response
+    customer_id: UUID, caller: Manager, seen: IfMatch, tx: Tx, response: Response
 ) -> dict[str, Any]:
     """Takes a customer off the black list."""
     await customers.forgive(tx, caller.staff_organisation, customer_id, seen)

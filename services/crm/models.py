@@ -20,7 +20,7 @@ class Base(ServiceBase):
 
 
 class AliasKind(StrEnum):
-    """What a customer is known by, the strongest first: the stronger decides when they belong to different customers."""
+    """What a customer is known by, the strongest first: the stronger decides when two customers differ."""
 
     EMAIL = "email"
     PHONE = "phone"
