@@ -1,0 +1,134 @@
+"""A card provider in memory that honours idempotency keys and does what a test asks: late, lost, twice, failing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+from contracts.money import Money
+from services.orders.payments.provider import (
+    BadSignature,
+    ProviderError,
+    ProviderEvent,
+    ProviderPayment,
+    ProviderRefund,
+    ProviderRefundStatus,
+    ProviderStatus,
+    StartedPayment,
+    StartPayment,
+)
+
+SIGNATURE = "test-signature"
+
+
+@dataclass
+class Card:
+    reference: str
+    asked: StartPayment
+    status: ProviderStatus = ProviderStatus.PENDING
+    amount: Money | None = None
+    reason: str | None = None
+    refunds: dict[str, tuple[ProviderRefund, Money]] = field(default_factory=dict)
+
+
+class FakeProvider:
+    name = "sandbox"
+
+    def __init__(self) -> None:
+        self.cards: dict[str, Card] = {}
+        self.by_key: dict[str, str] = {}
+        self.calls: Counter[str] = Counter()
+        self.failing: dict[str, ProviderError] = {}
+        """Calls that fail, by name."""
+        self.refund_status = ProviderRefundStatus.DONE
+        self.fetch_delay = 0.0
+
+    def reset(self) -> None:
+        self.failing.clear()
+        self.refund_status = ProviderRefundStatus.DONE
+        self.fetch_delay = 0.0
+        self.calls.clear()
+
+    def _called(self, name: str) -> None:
+        self.calls[name] += 1
+        if name in self.failing:
+            raise self.failing[name]
+
+    async def start(self, payment: StartPayment) -> StartedPayment:
+        self._called("start")
+        reference = self.by_key.setdefault(payment.idempotency_key, f"pay_{uuid4().hex[:12]}")
+        self.cards.setdefault(reference, Card(reference, payment))
+        return StartedPayment(reference=reference, redirect_url=f"http://card.test/pay/{reference}")
+
+    async def fetch(self, reference: str) -> ProviderPayment:
+        self._called("fetch")
+        answer = self._answer(reference)
+        await asyncio.sleep(self.fetch_delay)
+        return answer
+
+    async def capture(self, reference: str, amount: Money, idempotency_key: str) -> ProviderPayment:
+        self._called("capture")
+        card = self.cards[reference]
+        if card.status is ProviderStatus.HELD:
+            card.status, card.amount = ProviderStatus.RECEIVED, amount
+        return self._answer(reference)
+
+    async def cancel(self, reference: str, idempotency_key: str) -> ProviderPayment:
+        self._called("cancel")
+        card = self.cards[reference]
+        if card.status is not ProviderStatus.RECEIVED:
+            card.status = ProviderStatus.CANCELLED
+        return self._answer(reference)
+
+    async def refund(self, reference: str, amount: Money, idempotency_key: str) -> ProviderRefund:
+        self._called("refund")
+        card = self.cards[reference]
+        if idempotency_key not in card.refunds:
+            made = ProviderRefund(reference=f"re_{uuid4().hex[:12]}", status=self.refund_status)
+            card.refunds[idempotency_key] = (made, amount)
+        return card.refunds[idempotency_key][0]
+
+    def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
+        if headers.get("x-signature") != SIGNATURE:
+            raise BadSignature("not ours")
+        content: dict[str, Any] = json.loads(body)
+        return [ProviderEvent(id=content["id"], reference=content["reference"], kind=content["kind"])]
+
+    async def aclose(self) -> None:
+        pass
+
+    def _answer(self, reference: str) -> ProviderPayment:
+        card = self.cards.get(reference)
+        if card is None:
+            raise ProviderError("no such payment", retryable=False)
+        done = [amount for refund, amount in card.refunds.values() if refund.status is ProviderRefundStatus.DONE]
+        return ProviderPayment(
+            reference=reference,
+            status=card.status,
+            amount=card.amount or card.asked.amount,
+            refunded=Money.total(done, card.asked.amount.currency),
+            reason=card.reason,
+            refunds=tuple(refund for refund, _ in card.refunds.values()),
+        )
+
+    # What tests do at the card page
+
+    def card_of(self, payment_id: str | UUID) -> Card:
+        return next(card for card in self.cards.values() if str(card.asked.payment_id) == str(payment_id))
+
+    def pay(self, payment_id: str | UUID, status: ProviderStatus = ProviderStatus.RECEIVED) -> Card:
+        card = self.card_of(payment_id)
+        assert card.status in (ProviderStatus.PENDING, ProviderStatus.FAILED), card.status
+        card.status = status
+        card.reason = "insufficient funds" if status is ProviderStatus.FAILED else None
+        return card
+
+    def finish_refunds(self, payment_id: str | UUID, status: ProviderRefundStatus) -> None:
+        card = self.card_of(payment_id)
+        for key, (refund, amount) in card.refunds.items():
+            card.refunds[key] = (ProviderRefund(reference=refund.reference, status=status), amount)

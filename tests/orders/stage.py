@@ -1,0 +1,347 @@
+"""Orders served for real, with ticketing and the card provider played by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import aiohttp
+from aiokafka import AIOKafkaProducer
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from uuid_utils.compat import uuid7
+
+from chassis.consumer import Tail
+from chassis.db import Database
+from chassis.keys import Signer
+from contracts import orders, ticketing
+from contracts.accounts import AccountRegistered, OrganisationRegistered, Role
+from contracts.envelope import Event, EventData
+from contracts.money import Money
+from services.orders.payments.provider import ProviderStatus
+from tests.harness import TokenMint, eventually
+from tests.orders.fake_provider import SIGNATURE, FakeProvider
+
+
+class Answer:
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def __repr__(self) -> str:
+        return f"{self.status} {self.body[:600]!r}"
+
+
+@dataclass
+class Hold:
+    hold_id: UUID
+    organisation: UUID
+    show_id: UUID
+    seats: tuple[ticketing.HeldSeat, ...]
+    quote: str
+    until: datetime
+
+    @property
+    def total(self) -> int:
+        return sum(seat.price.minor for seat in self.seats)
+
+    @property
+    def placed(self) -> ticketing.HoldPlaced:
+        return ticketing.HoldPlaced(
+            hold_id=self.hold_id,
+            show_id=self.show_id,
+            show_name="Лісова пісня",
+            starts_at=self.until + timedelta(days=7),
+            seats=self.seats,
+            total=Money(minor=self.total, currency="UAH"),
+            expires_at=self.until,
+        )
+
+
+class Ticketing:
+    """Answers orders' events as ticketing does, unless a test tells it to wait or refuse."""
+
+    def __init__(self, bootstrap: str) -> None:
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        self.signer = Signer(pem.decode(), "footlights-ticketing")
+        self.producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+        self.events: dict[UUID, list[Event[Any]]] = defaultdict(list)
+        self.silent: set[UUID] = set()
+        """Orders whose events are not answered."""
+        self.refusing: set[UUID] = set()
+
+    async def publish(self, data: EventData, organisation: UUID | None, version: int = 1) -> Event[Any]:
+        event = Event(id=uuid7(), data=data, organisation=organisation, aggregate_version=version)
+        await self.send(event)
+        return event
+
+    async def send(self, event: Event[Any]) -> None:
+        await self.producer.send_and_wait(event.topic, event.data.to_json(), key=event.key, headers=event.headers())
+
+    def hold(
+        self,
+        organisation: UUID,
+        *,
+        seats: int = 2,
+        price: int = 12_500,
+        show_id: UUID | None = None,
+        invoice: bool = True,
+        seconds: float = 600,
+        zone: str = "Партер",
+    ) -> Hold:
+        hold_id = uuid7()
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        held = tuple(
+            ticketing.HeldSeat(
+                seat=f"seat-{hold_id.hex[-6:]}-{number}",
+                label=f"Партер, ряд 1, місце {number}",
+                zone_id=uuid4(),
+                zone_name=zone,
+                price=Money(minor=price, currency="UAH"),
+            )
+            for number in range(1, seats + 1)
+        )
+        show_id = show_id or uuid4()
+        claims = {
+            "hold_id": str(hold_id),
+            "show_id": str(show_id),
+            "org": str(organisation),
+            "show": {"name": "Лісова пісня", "starts_at": (until + timedelta(days=7)).isoformat()},
+            "seats": [
+                {"seat": s.seat, "label": s.label, "zone_id": str(s.zone_id), "zone_name": s.zone_name, "minor": price}
+                for s in held
+            ],
+            "currency": "UAH",
+            "total": price * seats,
+            "invoice": invoice,
+            "hold_until": int(until.timestamp()),
+        }
+        quote = self.signer.sign(claims, ttl_seconds=seconds, audience="quote")
+        return Hold(hold_id, organisation, show_id, held, quote, until)
+
+    async def hear(self, event: Event[Any]) -> None:
+        data = event.data
+        if not isinstance(data, orders.OrderState | orders.TicketsRevoked | orders.PaymentState):
+            return
+        self.events[data.order_id].append(event)
+        if data.order_id in self.silent:
+            return
+        if isinstance(data, orders.OrderPaid) and data.show_id is not None:
+            await self.convert(event)
+        elif isinstance(data, orders.TicketsRevoked):
+            await self.void(event)
+        elif isinstance(data, orders.OrderExpired):
+            await self.publish(_released(data, ticketing.HoldEnd.EXPIRED), event.organisation)
+        elif isinstance(data, orders.OrderCancelled) and not data.was_paid:
+            await self.publish(_released(data, ticketing.HoldEnd.ANNULLED), event.organisation)
+
+    async def convert(self, event: Event[Any]) -> None:
+        data = event.data
+        seats = [line for line in data.lines if line.kind is orders.LineKind.SEAT]
+        if data.order_id in self.refusing:
+            refused = ticketing.HoldConversionRefused(
+                hold_id=data.order_id,
+                show_id=data.show_id,
+                seats=tuple(line.reference for line in seats),
+                reason="sold to somebody else",
+            )
+            await self.publish(refused, event.organisation)
+            return
+        issued = ticketing.TicketsIssued(
+            order_id=data.order_id,
+            show_id=data.show_id,
+            show_name=data.title,
+            starts_at=datetime.now(UTC) + timedelta(days=7),
+            hall_name="Велика зала",
+            tickets=tuple(_ticket(line) for line in seats),
+            documents=(
+                ticketing.TicketDocument(
+                    recipient=ticketing.Holder(name=seats[0].participant.name),
+                    ticket_ids=(),
+                    url="http://tickets.test/documents/abc",
+                ),
+            ),
+        )
+        await self.publish(issued, event.organisation)
+
+    async def void(self, event: Event[orders.TicketsRevoked]) -> None:
+        data = event.data
+        voided = ticketing.TicketsVoided(
+            order_id=data.order_id,
+            show_id=data.show_id,
+            show_name="Лісова пісня",
+            starts_at=datetime.now(UTC) + timedelta(days=7),
+            tickets=tuple(
+                ticketing.Ticket(
+                    ticket_id=uuid4(),
+                    number="T-1",
+                    seat=seat,
+                    label=seat,
+                    zone_name="Партер",
+                    price=Money(minor=12_500, currency="UAH"),
+                    holder=ticketing.Holder(name="Somebody"),
+                )
+                for seat in data.seats
+            ),
+            reason=data.reason,
+            request_id=data.request_id,
+        )
+        await self.publish(voided, event.organisation)
+
+    def types(self, order_id: UUID | str) -> list[str]:
+        """What orders told of an order, without the service and version: order.placed, payment.received, ..."""
+        return [event.type.split(".", 1)[1].rsplit(".", 1)[0] for event in self.events[UUID(str(order_id))]]
+
+    def told(self, order_id: UUID | str, kind: type[EventData]) -> list[Any]:
+        return [event.data for event in self.events[UUID(str(order_id))] if isinstance(event.data, kind)]
+
+
+def _released(data: orders.OrderState, reason: ticketing.HoldEnd) -> ticketing.HoldReleased:
+    seats = tuple(line.reference for line in data.lines)
+    return ticketing.HoldReleased(hold_id=data.order_id, show_id=data.show_id or uuid4(), seats=seats, reason=reason)
+
+
+def _ticket(line: orders.OrderLine) -> ticketing.Ticket:
+    assert line.participant is not None
+    return ticketing.Ticket(
+        ticket_id=uuid4(),
+        number=f"T-{line.line_id.hex[:8]}",
+        seat=line.reference,
+        label=line.title,
+        zone_name="Партер",
+        price=line.unit_price,
+        holder=ticketing.Holder(name=line.participant.name, email=line.participant.email, phone=line.participant.phone),
+    )
+
+
+@dataclass
+class Stage:
+    url: str
+    http: aiohttp.ClientSession
+    tokens: TokenMint
+    ticketing: Ticketing
+    cards: FakeProvider
+    db: Database
+    organisation: UUID = field(default_factory=uuid4)
+    staff_token: str = ""
+
+    async def call(self, method: str, path: str, **more: Any) -> Answer:
+        async with self.http.request(method, f"{self.url}{path}", allow_redirects=False, **more) as answer:
+            return Answer(answer.status, answer.headers, await answer.read())
+
+    def as_staff(self, *roles: Role, organisation: UUID | None = None, **more: Any) -> dict[str, str]:
+        token = self.tokens.staff(organisation or self.organisation, *(roles or (Role.ORGANIZER,)), **more)
+        return self.tokens.headers(token)
+
+    async def staff(self, method: str, path: str, *, version: int | None = None, **more: Any) -> Answer:
+        headers = {**self.as_staff(), **more.pop("headers", {})}
+        if version is not None:
+            headers["If-Match"] = f'"v{version}"'
+        return await self.call(method, path, headers=headers, **more)
+
+    async def register_organisation(self) -> None:
+        data = OrganisationRegistered(
+            organisation_id=self.organisation,
+            slug="theatre",
+            name="Театр",
+            currency="UAH",
+            locale="uk",
+            time_zone="Europe/Kyiv",
+            phone_region="UA",
+            staff_email="desk@example.com",
+        )
+        await self.ticketing.publish(data, self.organisation)
+
+    async def register_account(self, email: str, name: str, phone: str | None = None) -> UUID:
+        account = uuid4()
+        data = AccountRegistered(account_id=account, email=email, name=name, phone=phone, locale="uk")
+        await self.ticketing.publish(data, None)
+        return account
+
+    def checkout_body(self, hold: Hold, **more: Any) -> dict[str, Any]:
+        customer = {"name": "Марія Заньковецька", "email": f"m{hold.hold_id.hex[-8:]}@example.com"}
+        return {"quote": hold.quote, "customer": customer, "payment_method": "card", "locale": "uk", **more}
+
+    async def checkout(self, hold: Hold, **more: Any) -> Answer:
+        headers = more.pop("headers", None)
+        body = self.checkout_body(hold, **more)
+        return await self.call("POST", f"/orders/{hold.hold_id}/checkout", json=body, headers=headers)
+
+    async def webhook(self, payment_id: str, event_id: str | None = None, signature: str = SIGNATURE) -> Answer:
+        reference = self.cards.card_of(payment_id).reference
+        body = {"id": event_id or f"evt_{uuid4().hex}", "reference": reference, "kind": "payment.changed"}
+        headers = {"x-signature": signature}
+        return await self.call("POST", "/webhooks/sandbox", data=json.dumps(body).encode(), headers=headers)
+
+    async def card(self, order_id: UUID | str) -> dict[str, Any]:
+        """The order card as staff see it."""
+        answer = await self.staff("GET", f"/orders/{order_id}")
+        assert answer.status == 200, answer
+        return answer.json  # type: ignore[no-any-return]
+
+    async def order_becomes(self, order_id: UUID | str, **expected: Any) -> dict[str, Any]:
+        async def check() -> dict[str, Any]:
+            card = await self.card(order_id)
+            assert {name: card[name] for name in expected} == expected
+            return card
+
+        return await eventually(check)
+
+    async def buy(self, *, status: ProviderStatus = ProviderStatus.RECEIVED, **more: Any) -> dict[str, Any]:
+        """A confirmed order, paid by card."""
+        hold = self.ticketing.hold(self.organisation, **more)
+        answer = await self.checkout(hold)
+        assert answer.status == 201, answer
+        payment = answer.json["payment"]["payment_id"]
+        self.cards.pay(payment, status)
+        assert (await self.webhook(payment)).status == 200
+        return await self.confirmed(hold.hold_id)
+
+    async def confirmed(self, order_id: UUID | str) -> dict[str, Any]:
+        async def check() -> dict[str, Any]:
+            card = await self.card(order_id)
+            assert card["confirmed_at"], card
+            assert card["payment_status"] == "money_received", card
+            return card
+
+        return await eventually(check)
+
+    async def ledger_is_zero(self) -> dict[str, int]:
+        answer = await self.staff("GET", "/ledger")
+        assert answer.json["sum"] == 0
+        return {row["account"]: row["balance"]["minor"] for row in answer.json["balances"]}
+
+
+@contextlib.asynccontextmanager
+async def running_ticketing(bootstrap: str) -> AsyncIterator[Ticketing]:
+    ticketing_ = Ticketing(bootstrap)
+    await ticketing_.producer.start()
+    tail = Tail(bootstrap, ["orders.order", "orders.payment", "orders.enrolment", "orders.offer"], ticketing_.hear)
+    task = asyncio.create_task(tail.run())
+    await tail.ready.wait()
+    try:
+        yield ticketing_
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await ticketing_.producer.stop()
