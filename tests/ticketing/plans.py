@@ -49,7 +49,12 @@ def two_categories() -> dict[str, Any]:
     stalls["categories"] += balcony["categories"]
     stalls["zones"] += balcony["zones"]
     stalls["zones"][0]["areas"] = [
-        {"shape": "rectangle", "rectangle": {"width": 200.5, "height": 40}, "position": {"x": 10, "y": 1}, "rotation": 0},
+        {
+            "shape": "rectangle",
+            "rectangle": {"width": 200.5, "height": 40},
+            "position": {"x": 10, "y": 1},
+            "rotation": 0,
+        },
         {"shape": "text", "text": {"text": "Сцена", "position": {"x": 1, "y": 2}, "size": 20}, "color": "#000"},
         {"shape": "polygon", "polygon": {"points": [{"x": 0, "y": 0}, {"x": 1.5, "y": 3}]}, "uuid": "a"},
         {"shape": "circle", "circle": {"radius": 12}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,7 +40,7 @@ SHOW_TIME = datetime(2027, 3, 8, 17, 0, tzinfo=UTC)
 class Answer:
     status: int
     body: Any
-    headers: dict[str, str]
+    headers: Mapping[str, str]
 
 
 @dataclass
@@ -68,7 +69,7 @@ class Theatre:
         async with self.http.request(method, f"{self.url}{path}", data=data, headers=sent) as answer:
             raw = await answer.read()
             parsed = orjson.loads(raw) if "json" in answer.headers.get("Content-Type", "") and raw else raw
-            return Answer(answer.status, parsed, dict(answer.headers))
+            return Answer(answer.status, parsed, answer.headers)
 
     async def hall(self, seating: dict[str, Any] | None = None) -> dict[str, Any]:
         answer = await self.call("POST", "/halls", {"plan": seating or plan()})

@@ -5,8 +5,8 @@ has returned, so a lone request never waits and a crowd costs one commit. Nothin
 database does; the lane only batches, and any number of them may run.
 
 Inside a batch the first come is served: a later request for one of its seats waits for the next batch, and is refused
-at once if the earlier one got it. A batch that fails is run again or split in two; when the connection is lost the outcome
-is unknown, and the same batch asked again finds the holds that were placed before anyone is answered.
+at once if the earlier one got it. A batch that fails is run again or split in two; when the connection is lost the
+outcome is unknown, and the same batch asked again finds the holds that were placed before anyone is answered.
 """
 
 from __future__ import annotations

@@ -1,0 +1,44 @@
+"""Roboto, cut down once per process to the letters of our languages: a document then costs a third of the time."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from font_roboto import font_files
+from fontTools import subset  # type: ignore[import-untyped]
+
+FACES = {"": "Roboto", "B": "RobotoBold"}
+LETTERS = [
+    *range(0x20, 0x7F),
+    *range(0xA0, 0x180),  # Latin with the marks of Polish, Czech, German, French, ...
+    *range(0x400, 0x530),  # Cyrillic
+    *range(0x2010, 0x2040),  # dashes, quotation marks, ellipsis
+    0x20AC,
+    0x20B4,  # hryvnia
+    0x20BD,  # rouble
+    0x2116,  # №
+    0x2122,
+]
+
+
+@cache
+def faces() -> dict[str, Path]:
+    """Font files by fpdf's style letter."""
+    folder = Path(tempfile.mkdtemp(prefix="footlights-fonts-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return {style: _cut(Path(font_files[name]), folder) for style, name in FACES.items()}
+
+
+def _cut(source: Path, folder: Path) -> Path:
+    options = subset.Options(layout_features=[], hinting=False, notdef_outline=True, name_IDs=["*"], drop_tables=[])
+    font = subset.load_font(str(source), options)
+    cutter = subset.Subsetter(options)
+    cutter.populate(unicodes=LETTERS)
+    cutter.subset(font)
+    target = folder / source.name
+    subset.save_font(font, str(target), options)
+    return target

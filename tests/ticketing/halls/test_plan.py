@@ -1,0 +1,178 @@
+"""Seating plans: what is accepted, what is refused and how it is said. Pure."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.ticketing.errors import SeatingPlanRefused
+from services.ticketing.halls import plan as plans
+from services.ticketing.halls.places import places
+from tests.ticketing.plans import plan, two_categories
+
+FOLDER = Path(__file__).parents[3].parent / "shared" / "seating-plans"
+
+
+def refused(document: Any) -> SeatingPlanRefused:
+    with pytest.raises(SeatingPlanRefused) as error:
+        plans.read(orjson.dumps(document))
+    return error.value
+
+
+def test_everything_that_the_format_has_is_accepted_and_kept():
+    document = two_categories()
+    document["zones"][0] |= {"zone_id": "z", "uuid": "u"}
+    document["zones"][0]["rows"][0] |= {"row_number_position": "both", "uuid": "r", "row_label": None}
+    document["zones"][0]["rows"][0]["seats"][0] |= {"uuid": "s", "start_direction": "<>", "radius": 9}
+    del document["categories"][0]["color"]
+    del document["zones"][1]["name"]
+    checked = plans.read(orjson.dumps(document))
+    assert orjson.loads(checked.document) == document
+    assert (checked.seats, checked.name) == (30, "Мала сцена")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where", "problem"),
+    [
+        (("zones", 0, "rows", 0, "seats", 0, "hidden"), True, "zones[0].rows[0].seats[0].hidden", "no such property"),
+        (("author",), "me", "author", "no such property"),
+        (
+            ("zones", 0, "rows", 0, "seats", 0, "seat_number"),
+            7,
+            "zones[0].rows[0].seats[0].seat_number",
+            "valid string",
+        ),
+        (("zones", 0, "position", "x"), "1", "zones[0].position.x", "valid number"),
+        (("zones", 0, "position", "x"), True, "zones[0].position.x", "valid number"),
+        (("zones", 0, "areas"), [{"shape": "heart"}], "zones[0].areas[0].shape", "'polygon'"),
+        (("zones", 0, "rows", 1, "row_number_position"), "left", "zones[0].rows[1].row_number_position", "'start'"),
+        (("zones", 0, "rows", 0, "seats", 0, "seat_guid"), "", "zones[0].rows[0].seats[0].seat_guid", "at least 1"),
+        (("zones", 0, "rows", 0, "seats", 0, "seat_guid"), "a\x1fb", "zones[0].rows[0].seats[0].seat_guid", "control"),
+        (("name",), "a\x00b", "name", "NUL"),
+        (("size", "width"), None, "size.width", "valid number"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(path, value, where, problem):
+    document: Any = plan()
+    inner = document
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    error = refused(document)
+    assert error.extra["errors"][0]["where"] == where
+    assert problem in error.extra["errors"][0]["problem"]
+    assert where in error.detail
+
+
+@pytest.mark.parametrize("missing", ["name", "categories", "zones", "size"])
+def test_required_properties(missing):
+    document = plan()
+    del document[missing]
+    assert refused(document).extra["errors"] == [{"where": missing, "problem": "is required"}]
+
+
+def test_what_is_no_plan_at_all():
+    for raw in (b"", b"{", b"[]", b"null", b'"x"', b"NaN", b"\xff", b"[" * 2000):
+        with pytest.raises(SeatingPlanRefused):
+            plans.read(raw)
+    assert "has no seats" in refused({**plan(), "zones": []}).detail
+
+
+def test_unknown_categories_name_the_seats():
+    document = plan()
+    document["zones"][0]["rows"][0]["seats"][3]["category"] = "Ложа"
+    error = refused(document)
+    assert "category 'Ложа' of '1-4'" in error.detail
+    assert "'Партер'" in error.detail
+    assert error.extra["unknown_categories"] == [{"category": "Ложа", "seats": ["1-4"]}]
+
+
+def test_too_many_seats(monkeypatch):
+    monkeypatch.setattr(plans, "MAX_SEATS", 19)
+    assert "at most 19" in refused(plan()).detail
+
+
+def test_labels_are_read_as_the_plan_wants_them():
+    found = {place.seat: place for place in places(orjson.dumps(two_categories()))}
+    assert found["1-2"].label("uk") == "Партер, ряд 1, місце 2"
+    assert found["1-2"].label("pl") == "Партер, rząd 1, miejsce 2"
+    assert found["b1-3"].label("en") == "Balkon, Rząd 1, Miejsce 3"
+    standing = plan(1, 1)
+    standing["zones"][0]["rows"][0]["row_number"] = "-"
+    assert next(places(orjson.dumps(standing))).label("ru") == "Партер, место 1"
+
+
+seats = st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=30)
+
+
+@given(seats)
+def test_a_plan_is_accepted_exactly_if_its_ids_are_distinct_and_printable(guids):
+    document = plan(1, len(guids))
+    for seat, guid in zip(document["zones"][0]["rows"][0]["seats"], guids, strict=True):
+        seat["seat_guid"] = guid
+    printable = all(ord(c) >= 32 and ord(c) != 127 for guid in guids for c in guid)
+    try:
+        checked = plans.check(document)
+    except SeatingPlanRefused as error:
+        assert not printable or len(set(guids)) < len(guids)
+        if printable:
+            named = {entry["seat_guid"] for entry in error.extra["duplicates"]}
+            assert named == {guid for guid in guids if guids.count(guid) > 1}
+    else:
+        assert printable
+        assert len(set(guids)) == len(guids) == checked.seats
+        assert orjson.loads(checked.document) == document
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.data())
+def test_nothing_but_a_refusal_comes_of_nonsense(data):
+    """Some part of a good plan is replaced by anything: it is accepted or refused, never an error of ours."""
+    document: Any = copy.deepcopy(two_categories())
+    inner: Any = document
+    while True:
+        keys = list(inner) if isinstance(inner, dict) else list(range(len(inner)))
+        key = data.draw(st.sampled_from(keys))
+        deeper = isinstance(inner[key], dict | list) and len(inner[key]) > 0
+        if not deeper or data.draw(st.booleans()):
+            inner[key] = data.draw(json)
+            break
+        inner = inner[key]
+    try:
+        checked = plans.check(document)
+    except SeatingPlanRefused as error:
+        assert error.detail
+    else:
+        assert sum(1 for _ in places(checked.document)) == checked.seats
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="the plans of real halls are not part of the repository")
+@pytest.mark.parametrize(
+    ("name", "count"), [("ua-ubileinyi", 1594), ("ticketland-demo", 1115), ("stadium-16054", 16054)]
+)
+def test_real_halls(name, count):
+    raw = (FOLDER / f"{name}.json").read_bytes()
+    checked = plans.read(raw)
+    assert checked.seats == count
+    assert orjson.loads(checked.document) == orjson.loads(raw)
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="the plans of real halls are not part of the repository")
+def test_a_real_hall_with_duplicate_ids_is_refused():
+    with pytest.raises(SeatingPlanRefused) as error:
+        plans.read((FOLDER / "seatmap-canvas-example-stadium.json").read_bytes())
+    named = {entry["seat_guid"] for entry in error.value.extra["duplicates"]}
+    assert len(named) > 100
+    assert "occur more than once" in error.value.detail

@@ -1,0 +1,167 @@
+"""Holds over HTTP (TKT-15, TKT-18..21)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import jwt
+import pytest
+from uuid_utils.compat import uuid7
+
+from contracts.accounts import Role
+from tests.ticketing.plans import plan
+
+
+@pytest.mark.shows("TKT-15")
+async def test_seats_are_held_for_a_while(theatre):
+    show = await theatre.show(price=30_000)
+    hold = await theatre.hold(show, "1-2", "1-1")
+    assert hold.status == 201, hold.body
+    assert [seat["seat"] for seat in hold.body["seats"]] == ["1-1", "1-2"]
+    assert hold.body["seats"][0]["label"] == "Партер, row 1, seat 1"
+    assert hold.body["total"] == {"minor": 60_000, "currency": "UAH"}
+    seconds = (datetime.fromisoformat(hold.body["expires_at"]) - datetime.now(UTC)).total_seconds()
+    assert 50 < seconds <= 60.5
+    assert {s: t for s, t in (await theatre.seats(show)).items() if t != "free"} == {"1-1": "held", "1-2": "held"}
+
+    other = await theatre.hold(show, "1-2", "1-3")
+    assert (other.status, other.body["type"], other.body["seats"]) == (409, "/problems/seats-taken", ["1-2"])
+    assert "row 1, seat 2" in other.body["detail"]
+    assert (await theatre.seats(show))["1-3"] == "free"
+
+
+async def test_the_quote_is_signed_for_checkout(theatre):
+    show = await theatre.show(price=30_000, invoice_allowed=True)
+    hold = (await theatre.hold(show, "1-1")).body
+    keys = (await theatre.call("GET", "/.well-known/jwks.json", role=None)).body
+    key = jwt.PyJWK(keys["keys"][0], algorithm="EdDSA")
+    claims = jwt.decode(hold["quote"], key, algorithms=["EdDSA"], audience="quote", issuer="footlights-ticketing")
+    assert claims["hold_id"] == hold["hold_id"]
+    assert claims["show_id"] == show["show_id"]
+    assert claims["org"] == str(theatre.organisation)
+    assert claims["show"]["name"] == show["name"]
+    assert claims["seats"][0]["minor"] == claims["total"] == 30_000
+    assert (claims["currency"], claims["invoice"]) == ("UAH", True)
+    assert claims["hold_until"] == claims["exp"] or abs(claims["hold_until"] - claims["exp"]) <= 1
+
+
+async def test_the_same_hold_asked_twice_is_one_hold(theatre):
+    show = await theatre.show()
+    hold_id = uuid7()
+    answers = await asyncio.gather(*(theatre.hold(show, "1-1", hold_id=hold_id) for _ in range(5)))
+    assert sorted(answer.status for answer in answers) == [200, 200, 200, 200, 201]
+    assert len({answer.body["expires_at"] for answer in answers}) == 1
+    other = await theatre.hold(show, "1-2", hold_id=hold_id)
+    assert (other.status, other.body["type"]) == (409, "/problems/hold-id-used")
+
+
+async def test_requests_that_make_no_sense(theatre):
+    show = await theatre.show()
+    path = f"/shows/{show['show_id']}/holds"
+    cases = [
+        ({"hold_id": str(uuid7()), "seats": []}, 422),
+        ({"hold_id": str(uuid7()), "seats": ["1-1", "1-1"]}, 422),
+        ({"hold_id": str(uuid7()), "seats": ["99-99"]}, 422),
+        ({"hold_id": str(uuid7()), "seats": "1-1"}, 422),
+        ({"hold_id": str(uuid7()), "seats": [1]}, 422),
+        ({"hold_id": "x", "seats": ["1-1"]}, 422),
+        ({"hold_id": 5, "seats": ["1-1"]}, 422),
+        ([], 422),
+        ({"hold_id": str(uuid7()), "seats": ["1-1"] * 51}, 422),
+    ]
+    for body, status in cases:
+        answer = await theatre.call("POST", path, body, role=None)
+        assert answer.status == status, (body, answer.body)
+    assert (await theatre.call("POST", "/shows/x/holds", cases[2][0], role=None)).status == 422
+    unknown = await theatre.call("POST", f"/shows/{uuid4()}/holds", cases[2][0], role=None)
+    assert (unknown.status, unknown.body["type"]) == (404, "/problems/no-such-show")
+
+
+@pytest.mark.shows("TKT-20")
+async def test_a_booking_is_extended_up_to_its_limit(theatre):
+    show = await theatre.show()
+    hold = (await theatre.hold(show, "1-1")).body
+    path = f"/holds/{hold['hold_id']}/extend"
+    assert (await theatre.call("POST", path, role=None)).status == 401
+    other = (await theatre.hold(show, "1-2")).body
+    assert (await theatre.call("POST", path, role=None, headers={"Hold-Token": other["quote"]})).status == 403
+
+    # Extending at once wins nothing; the ticket desk may choose for how long.
+    at_once = await theatre.call("POST", path, role=None, headers={"Hold-Token": hold["quote"]})
+    assert (at_once.status, at_once.body["type"]) == (409, "/problems/hold-at-its-limit")
+    desk = await theatre.call("POST", path, {"minutes": 120}, role=Role.TICKET_DESK)
+    assert desk.status == 200, desk.body
+    gained = datetime.fromisoformat(desk.body["expires_at"]) - datetime.fromisoformat(hold["expires_at"])
+    assert 6_900 < gained.total_seconds() < 7_200
+    assert jwt.decode(desk.body["quote"], options={"verify_signature": False})["hold_until"] == int(
+        datetime.fromisoformat(desk.body["expires_at"]).timestamp()
+    )
+    buyer = await theatre.call("POST", path, {"minutes": 500}, role=None, headers={"Hold-Token": desk.body["quote"]})
+    assert buyer.status == 403
+
+
+@pytest.mark.shows("TKT-21")
+async def test_a_booking_is_annulled(theatre, tokens):
+    show = await theatre.show()
+    hold = (await theatre.hold(show, "1-1")).body
+    path = f"/holds/{hold['hold_id']}"
+    stranger = tokens.staff(uuid4(), Role.TICKET_DESK)
+    assert (await theatre.call("DELETE", path, token=stranger)).status == 404
+    assert (await theatre.call("DELETE", path, role=Role.SALES_MANAGER)).status == 403
+    assert (await theatre.call("DELETE", path, role=Role.TICKET_DESK)).status == 204
+    assert (await theatre.call("GET", path, role=Role.TICKET_DESK)).body["status"] == "annulled"
+    await theatre.see(show, **{"1-1": "free"})
+    assert (await theatre.hold(show, "1-1")).status == 201
+    again = await theatre.hold(show, "1-1", hold_id=UUID(hold["hold_id"]))
+    assert (again.status, again.body["type"]) == (409, "/problems/hold-ended")
+
+
+async def test_the_buyer_lets_go(theatre):
+    show = await theatre.show()
+    hold = (await theatre.hold(show, "1-1")).body
+    token = {"Hold-Token": hold["quote"]}
+    assert (await theatre.call("GET", f"/holds/{hold['hold_id']}", role=None, headers=token)).body["status"] == "active"
+    for _ in range(2):
+        answer = await theatre.call("DELETE", f"/holds/{hold['hold_id']}", role=None, headers=token)
+        assert answer.status == 204
+    await theatre.see(show, **{"1-1": "free"})
+
+
+@pytest.mark.shows("TKT-18", "TKT-19")
+async def test_the_ticket_desk_sees_all_bookings(theatre, tokens):
+    show = await theatre.show()
+    holds = [(await theatre.hold(show, f"1-{seat}")).body for seat in range(1, 6)]
+    path = f"/shows/{show['show_id']}/holds"
+    first = await theatre.call("GET", f"{path}?limit=3", role=Role.TICKET_DESK)
+    rest = await theatre.call("GET", f"{path}?limit=3&cursor={first.body['next']}", role=Role.TICKET_DESK)
+    listed = [item["hold_id"] for item in first.body["items"] + rest.body["items"]]
+    assert listed == [hold["hold_id"] for hold in reversed(holds)]
+    one = await theatre.call("GET", f"/holds/{listed[0]}", role=Role.TICKET_DESK)
+    assert one.body["seats"][0]["label"] == "Партер, row 1, seat 5"
+    stranger = tokens.staff(uuid4(), Role.TICKET_DESK)
+    assert (await theatre.call("GET", path, token=stranger)).body["items"] == []
+    assert (await theatre.call("GET", path, role=None)).status == 401
+
+
+async def test_group_orders_are_for_the_desk(theatre):
+    show = await theatre.show(seating=plan(10, 30))
+    seats = [f"{row}-{seat}" for row in range(1, 11) for seat in range(1, 31)]
+    refused = await theatre.hold(show, *seats)
+    assert (refused.status, refused.body["limit"]) == (422, 50)
+    desk = await theatre.hold(show, *seats, role=Role.TICKET_DESK)
+    assert desk.status == 201
+    assert set((await theatre.seats(show)).values()) == {"held"}
+
+
+async def test_crowds_at_the_edge(theatre):
+    """64 people want one seat; 200 want 40 seats."""
+    show = await theatre.show(seating=plan(1, 41))
+    answers = await asyncio.gather(*(theatre.hold(show, "1-41") for _ in range(64)))
+    assert sorted(a.status for a in answers).count(201) == 1
+    assert {a.status for a in answers} == {201, 409}
+    answers = await asyncio.gather(*(theatre.hold(show, f"1-{n % 40 + 1}") for n in range(200)))
+    assert sum(a.status == 201 for a in answers) == 40
+    won = [a.body["seats"][0]["seat"] for a in answers if a.status == 201]
+    assert len(set(won)) == 40
