@@ -135,7 +135,7 @@ def main(arguments: list[str]) -> int:
             if not shown.RECORD.exists():
                 print("No test run is recorded yet: running the tests that show a requirement.\n", flush=True)
                 subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "shows"], cwd=ROOT, check=False)
-            print("\n".join(report(items, shown.passed_ids(shown.read()))))
+            print("\n".join(report(items, shown.passed_ids(shown.read()) & set(marked))))
             return 0
         case _:
             print(__doc__)

@@ -258,7 +258,7 @@ def opened(schema: Any) -> Any:
     return [opened(one) for one in schema] if isinstance(schema, list) else schema
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), schemas, schemas, st.booleans())
 def test_what_is_accepted_really_fits(data: st.DataObject, writer: Any, other: Any, related: bool) -> None:
     reader = data.draw(mutations(writer)) if related else other
