@@ -1,0 +1,280 @@
+"""What can go wrong with money: late, lost, twice, at once, refused, too much."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, update
+
+from contracts import orders
+from services.orders.models import Order, Payment, PaymentEvent, Refund
+from services.orders.payments.provider import ProviderError, ProviderRefundStatus, ProviderStatus
+from services.orders.process.happenings import PaymentSeen
+from services.orders.process.settle import observe
+from services.orders.process.state import Payment as PaymentState
+from services.orders.process.state import PaymentStage
+from tests.harness import eventually
+from tests.orders.stage import Hold, Stage
+
+
+async def placed(stage: Stage, **more: int) -> tuple[Hold, str, dict[str, str]]:
+    hold = stage.ticketing.hold(stage.organisation, **more)  # type: ignore[arg-type]
+    answer = await stage.checkout(hold)
+    assert answer.status == 201, answer
+    return hold, answer.json["payment"]["payment_id"], {"Order-Key": answer.json["order_key"]}
+
+
+async def pass_deadline(stage: Stage, hold: Hold) -> None:
+    async with stage.db.as_worker() as session:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        await session.execute(update(Order).where(Order.id == hold.hold_id).values(due_at=past))
+
+
+async def test_webhook_and_browser_return_at_once_give_one_transition(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    stage.cards.pay(payment)
+    stage.cards.fetch_delay = 0.05
+    answers = await asyncio.gather(
+        *(stage.webhook(payment) for _ in range(4)),
+        *(stage.webhook(payment, "evt-same") for _ in range(3)),
+        *(stage.call("GET", f"/payments/{payment}/return") for _ in range(4)),
+    )
+    assert {answer.status for answer in answers} == {200, 303}
+    await stage.confirmed(hold.hold_id)
+    await eventually(lambda: "order.confirmed" in stage.ticketing.types(hold.hold_id))
+    types = stage.ticketing.types(hold.hold_id)
+    assert types.count("order.paid") == types.count("payment.received") == 1
+
+
+async def test_the_return_leads_to_the_order_or_back_to_our_page(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    answer = await stage.call("GET", f"/payments/{payment}/return?status=paid")
+    assert answer.headers["location"].startswith(f"http://shop.test/api/orders/orders/{hold.hold_id}?key=")
+    assert (await stage.card(hold.hold_id))["stage"] == "awaiting_payment"
+
+    own = stage.ticketing.hold(stage.organisation)
+    started = await stage.checkout(own, return_url="http://shop.test/done")
+    back = await stage.call("GET", f"/payments/{started.json['payment']['payment_id']}/return")
+    assert back.headers["location"] == "http://shop.test/done"
+
+
+async def test_a_repeated_webhook_is_processed_once(stage: Stage) -> None:
+    _, payment, _ = await placed(stage)
+    assert (await stage.webhook(payment, "evt-1")).json == {"outcomes": ["applied"]}
+    assert (await stage.webhook(payment, "evt-1")).json == {"outcomes": ["duplicate"]}
+
+
+async def test_a_forged_webhook_is_refused_and_an_unknown_one_kept(stage: Stage) -> None:
+    _, payment, _ = await placed(stage)
+    assert (await stage.webhook(payment, signature="forged")).status == 401
+    unknown = await stage.call(
+        "POST",
+        "/webhooks/sandbox",
+        data=b'{"id": "evt-unknown", "reference": "nobody", "kind": "x"}',
+        headers={"x-signature": "test-signature"},
+    )
+    assert (unknown.status, unknown.json) == (200, {"outcomes": ["unknown"]})
+    assert (await stage.call("POST", "/webhooks/nobody", data=b"{}")).status == 404
+
+
+async def test_a_lost_webhook_is_found_by_polling(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    stage.cards.pay(payment)
+    await stage.confirmed(hold.hold_id)
+
+
+async def test_a_refused_card_can_be_tried_again(stage: Stage) -> None:
+    hold, first, key = await placed(stage)
+    stage.cards.pay(first, ProviderStatus.FAILED)
+    await stage.webhook(first)
+    card = await stage.card(hold.hold_id)
+    assert card["payments"][0]["stage"] == "failed"
+    assert card["payments"][0]["reason"] == "insufficient funds"
+    again = await stage.call("POST", f"/orders/{hold.hold_id}/payments", headers=key)
+    assert again.status == 201
+    stage.cards.pay(again.json["payment_id"])
+    await stage.webhook(again.json["payment_id"])
+    await stage.confirmed(hold.hold_id)
+    (failed,) = await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.PaymentFailed))
+    assert failed.reason == "insufficient funds"
+
+
+async def test_two_payments_at_once_give_one_sale_and_the_surplus_back(stage: Stage) -> None:
+    hold, first, key = await placed(stage)
+    second = (await stage.call("POST", f"/orders/{hold.hold_id}/payments", headers=key)).json["payment_id"]
+    stage.cards.pay(first)
+    stage.cards.pay(second)
+    await asyncio.gather(stage.webhook(first), stage.webhook(second))
+    card = await stage.order_becomes(hold.hold_id, overpaid=True, refunded={"minor": 25_000, "currency": "UAH"})
+    assert card["stage"] == "paid"
+    assert card["payment_status"] == "money_received"
+    await stage.confirmed(hold.hold_id)
+    refunds = [len(card.refunds) for card in stage.cards.cards.values() if card.asked.order_id == hold.hold_id]
+    assert sorted(refunds) == [0, 1]
+    types = stage.ticketing.types(hold.hold_id)
+    assert types.count("order.paid") == 1
+    assert "order.refunded" not in types
+    assert await stage.ledger_is_zero() == {"buyer": 0, "cash": 25_000, "sales": -25_000}
+
+
+async def test_payment_after_expiry_gets_the_same_seats(stage: Stage) -> None:
+    hold, payment, key = await placed(stage)
+    await pass_deadline(stage, hold)
+    await stage.order_becomes(hold.hold_id, stage="cancelled", cancel_reason="expired")
+    refused = await stage.call("POST", f"/orders/{hold.hold_id}/payments", headers=key)
+    assert (refused.status, refused.json["type"]) == (409, "/problems/not-possible-now")
+    stage.cards.pay(payment)
+    await stage.webhook(payment)
+    await stage.confirmed(hold.hold_id)
+    types = [kind for kind in stage.ticketing.types(hold.hold_id) if kind.startswith("order.")]
+    assert types[:3] == ["order.placed", "order.expired", "order.paid"]
+
+
+async def test_payment_after_expiry_is_refunded_when_the_seats_are_gone(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    stage.ticketing.refusing.add(hold.hold_id)
+    await pass_deadline(stage, hold)
+    await stage.order_becomes(hold.hold_id, stage="cancelled")
+    stage.cards.pay(payment)
+    await stage.webhook(payment)
+    card = await stage.order_becomes(hold.hold_id, stage="cancelled", payment_status="money_refunded")
+    assert card["cancel_reason"] == "seats_unavailable"
+    (refunded,) = await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.OrderRefunded))
+    assert refunded.full
+    assert await stage.ledger_is_zero() == {"buyer": 0, "cash": 0, "sales": 0}
+
+
+async def test_a_hold_without_tickets_is_voided_and_never_captured(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    stage.ticketing.refusing.add(hold.hold_id)
+    stage.cards.pay(payment, ProviderStatus.HELD)
+    await stage.webhook(payment)
+    await stage.order_becomes(hold.hold_id, stage="cancelled", payment_status="not_paid")
+    await eventually(lambda: stage.cards.card_of(payment).status is ProviderStatus.CANCELLED)
+    assert stage.cards.calls["capture"] == stage.cards.calls["refund"] == 0
+    await stage.ledger_is_zero()
+
+
+async def test_marking_paid_closes_the_card_page(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    answer = await stage.staff("POST", f"/orders/{hold.hold_id}/mark-paid")
+    assert answer.status == 200, answer
+    assert stage.cards.card_of(payment).status is ProviderStatus.CANCELLED
+    await stage.confirmed(hold.hold_id)
+    assert len(stage.ticketing.told(hold.hold_id, orders.OrderPaid)) == 1
+
+
+async def test_a_card_that_succeeds_after_marking_paid_is_overpaid_and_refunded(stage: Stage) -> None:
+    """Guidance E, trap 2: one set of tickets, and the card's money goes back."""
+    hold, payment, _ = await placed(stage)
+    stage.cards.failing["cancel"] = ProviderError("away", retryable=True)
+    assert (await stage.staff("POST", f"/orders/{hold.hold_id}/mark-paid")).status == 200
+    stage.cards.pay(payment)
+    await stage.webhook(payment)
+    stage.cards.failing.clear()
+    card = await stage.order_becomes(hold.hold_id, overpaid=True, refunded={"minor": 25_000, "currency": "UAH"})
+    assert card["payment_status"] == "money_received"
+    assert len(stage.cards.card_of(payment).refunds) == 1
+    assert len(stage.ticketing.told(hold.hold_id, orders.OrderPaid)) == 1
+
+
+async def test_marking_paid_what_the_buyer_has_just_paid_is_refused(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    stage.cards.pay(payment)
+    answer = await stage.staff("POST", f"/orders/{hold.hold_id}/mark-paid")
+    assert answer.status == 409
+    card = await stage.confirmed(hold.hold_id)
+    assert [p["payment_system"] for p in card["payments"]] == ["sandbox"]
+
+
+async def test_a_wrong_amount_does_not_pay(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    card = stage.cards.pay(payment)
+    card.amount = card.asked.amount.model_copy(update={"minor": 1})
+    await stage.webhook(payment)
+    order = await stage.order_becomes(hold.hold_id, payment_status="money_refunded")
+    assert order["stage"] == "awaiting_payment"
+    assert stage.ticketing.told(hold.hold_id, orders.OrderPaid) == []
+
+
+async def test_a_foreign_currency_changes_nothing(stage: Stage) -> None:
+    hold, payment, _ = await placed(stage)
+    card = stage.cards.pay(payment)
+    card.amount = card.asked.amount.model_copy(update={"currency": "USD"})
+    await stage.webhook(payment)
+    order = await stage.card(hold.hold_id)
+    assert (order["stage"], order["payment_status"]) == ("awaiting_payment", "not_paid")
+    history = await stage.staff("GET", f"/orders/{hold.hold_id}/history")
+    assert "payment_mismatch" in [entry["what"] for entry in history.json["items"]]
+
+
+async def test_the_provider_being_away_at_checkout_only_delays_the_page(stage: Stage) -> None:
+    stage.cards.failing["start"] = ProviderError("away", retryable=True)
+    hold = stage.ticketing.hold(stage.organisation)
+    answer = await stage.checkout(hold)
+    assert answer.status == 201
+    payment = answer.json["payment"]
+    assert payment["redirect_url"] is None
+    stage.cards.failing.clear()
+    card = await eventually(lambda: _with_page(stage, hold))
+    assert card["payments"][0]["payment_id"] == payment["payment_id"]
+    assert len([c for c in stage.cards.cards.values() if c.asked.order_id == hold.hold_id]) == 1
+
+
+async def _with_page(stage: Stage, hold: Hold) -> dict[str, list[dict[str, str]]] | None:
+    card = await stage.card(hold.hold_id)
+    return card if card["payments"][0]["redirect_url"] else None
+
+
+async def test_refunds_are_tried_until_they_are_done(stage: Stage) -> None:
+    card = await stage.buy()
+    payment = card["payments"][0]["payment_id"]
+    stage.cards.refund_status = ProviderRefundStatus.PENDING
+    answer = await stage.staff("POST", f"/orders/{card['id']}/refunds", json={})
+    assert answer.status == 201, answer
+    await eventually(lambda: stage.cards.card_of(payment).refunds)
+    assert (await stage.card(card["id"]))["payment_status"] == "money_received"
+    stage.cards.finish_refunds(payment, ProviderRefundStatus.DONE)
+    await stage.webhook(payment)
+    await stage.order_becomes(card["id"], payment_status="money_refunded")
+
+
+async def test_a_failed_refund_is_still_owed(stage: Stage) -> None:
+    card = await stage.buy()
+    payment = card["payments"][0]["payment_id"]
+    stage.cards.refund_status = ProviderRefundStatus.FAILED
+    await stage.staff("POST", f"/orders/{card['id']}/refunds", json={})
+    await eventually(lambda: stage.cards.card_of(payment).refunds)
+    stage.cards.refund_status = ProviderRefundStatus.DONE
+
+    async def due_now() -> bool:
+        async with stage.db.as_worker() as session:
+            statement = update(Refund).where(Refund.order_id == UUID(card["id"]), Refund.failures > 0, ~Refund.done)
+            done = await session.execute(statement.values(due_at=datetime.now(UTC)).returning(Refund.id))
+            return bool(done.all())
+
+    await eventually(due_now)
+    await stage.order_becomes(card["id"], payment_status="money_refunded")
+    assert len(stage.cards.card_of(payment).refunds) == 2
+
+
+async def test_payment_rows_are_the_fold_of_their_log(stage: Stage) -> None:
+    """Payment status is derived, never set by hand."""
+    await stage.buy(status=ProviderStatus.HELD)
+    async with stage.db.as_worker() as session:
+        payments = list(await session.scalars(select(Payment)))
+        log = list(await session.scalars(select(PaymentEvent).order_by(PaymentEvent.id)))
+    assert payments
+    for row in payments:
+        known = PaymentState(id=row.id, provider=row.provider, asked=row.asked)
+        for entry in (e for e in log if e.payment_id == row.id):
+            seen = PaymentSeen(
+                payment_id=row.id,
+                stage=PaymentStage(entry.stage),
+                amount=entry.amount,
+                observed_at=entry.observed_at,
+            )
+            known = observe(known, seen)
+        assert (known.stage, known.amount) == (row.stage, row.amount)
