@@ -43,7 +43,7 @@ async def message(session: AsyncSession, organisation: UUID, message_id: UUID, s
     if old is None:
         raise NotFound("There is no such message.")
     if old.status not in FINAL:
-        raise StillOnItsWay("It goes out by itself; there is nothing to repeat yet.", status=old.status)
+        raise StillOnItsWay("It goes out by itself; there is nothing to repeat yet.", message_status=old.status)
     phone, email = (old.recipient, None) if old.channel == "sms" else (None, old.recipient)
     draft = Draft(
         template=Template(old.template),

@@ -81,6 +81,7 @@ class SmtpServer:
                     owner.break_in_data -= 1
                     await self.push("354 go on")
                     await self._reader.readline()
+                    assert isinstance(self.transport, asyncio.Transport)
                     self.transport.abort()
                     return
                 await super().smtp_DATA(arg)

@@ -16,6 +16,7 @@ from contracts.orders import (
     FunnelStage,
     LineKind,
     OrderCancelled,
+    OrderChanged,
     OrderExpired,
     OrderInterested,
     OrderLine,
@@ -109,6 +110,9 @@ class Story:
 
     def interested(self) -> Event[Any]:
         return self._order(OrderInterested, FunnelStage.INTERESTED, PaymentStatus.NOT_PAID)
+
+    def at_stage(self, stage: FunnelStage) -> Event[Any]:
+        return self._order(OrderChanged, stage, PaymentStatus.NOT_PAID)
 
     def placed(self, pay_in: timedelta = timedelta(minutes=15)) -> Event[Any]:
         return self._order(OrderPlaced, FunnelStage.AWAITING_PAYMENT, PaymentStatus.NOT_PAID, pay_by=self.now + pay_in)

@@ -94,7 +94,12 @@ def _harmless(character: str) -> bool:
 def _address(name: str, address: str) -> Address:
     if any(character.isspace() or not _harmless(character) for character in address):
         raise ValueError("an address contains a space or control character")
+    display_name = clean(name, LONGEST_NAME)
+    local, at, domain = address.rpartition("@")
     try:
-        return Address(display_name=clean(name, LONGEST_NAME), addr_spec=address)
+        if at and not local.isascii():
+            # The parser of the standard library takes such a local part for a defect; RFC 6531 allows it.
+            return Address(display_name, username=local, domain=domain)
+        return Address(display_name, addr_spec=address)
     except (IndexError, MessageError) as error:
         raise ValueError(f"not an address: {error}") from error
