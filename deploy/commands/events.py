@@ -16,6 +16,7 @@ from rich.console import Console
 
 from contracts.topics import TOPICS
 from deploy.commands.surroundings import Surroundings
+from deploy.platform import topics
 
 app = typer.Typer(no_args_is_help=True, help="Events on the topics.")
 console = Console(soft_wrap=True)
@@ -45,14 +46,14 @@ def tail(
 
 
 async def _tail(
-    kafka: str, topics: list[str], wanted: dict[str, str], from_start: bool, limit: int, as_json: bool
+    kafka: str, names: list[str], wanted: dict[str, str], from_start: bool, limit: int, as_json: bool
 ) -> None:
+    found = await topics.partitions(kafka)
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
     await consumer.start()
     shown = 0
     try:
-        partitions = [TopicPartition(t, p) for t in topics for p in consumer.partitions_for_topic(t) or ()]
-        consumer.assign(partitions)
+        consumer.assign([TopicPartition(name, number) for name in names for number in range(found.get(name, 0))])
         await (consumer.seek_to_beginning() if from_start else consumer.seek_to_end())
         while not limit or shown < limit:
             for record in (r for records in (await consumer.getmany(timeout_ms=500)).values() for r in records):

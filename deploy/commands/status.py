@@ -67,17 +67,15 @@ async def _health(name: str, urls: dict[str, str]) -> str:
 
 async def _kafka(bootstrap_servers: str) -> tuple[dict[str, str], dict[str, str]]:
     """Records not yet handled, and dead letters, by group."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     try:
-        await consumer.start()
+        counts = await topics.partitions(bootstrap_servers)
     except KafkaError:
         return {}, {}
+    known = [topic.name for topic in all_topics()]
+    partitions = [TopicPartition(name, number) for name in known for number in range(counts.get(name, 0))]
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    await consumer.start()
     try:
-        partitions = [
-            TopicPartition(topic.name, partition)
-            for topic in all_topics()
-            for partition in consumer.partitions_for_topic(topic.name) or ()
-        ]
         ends = await consumer.end_offsets(partitions)
         starts = await consumer.beginning_offsets(partitions)
     finally:

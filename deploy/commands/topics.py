@@ -31,14 +31,9 @@ def apply() -> None:
 def list_topics() -> None:
     """Every topic with its producer, partitions and retention, and what the broker has."""
     table = Table("Topic", "Producer", "Partitions", "Retention", "Broker")
-    found = asyncio.run(_partitions(Surroundings.find().kafka))
+    found = asyncio.run(topics.partitions(Surroundings.find().kafka))
     for topic in all_topics():
         keep = "for ever" if topic.retention is None else f"{topic.retention.days} days"
         has = f"{found[topic.name]} partitions" if topic.name in found else "[red]missing[/]"
         table.add_row(topic.name, topic.producer, str(topic.partitions), keep, has)
     console.print(table)
-
-
-async def _partitions(bootstrap_servers: str) -> dict[str, int]:
-    async with topics.administration(bootstrap_servers) as client:
-        return {entry["topic"]: len(entry["partitions"]) for entry in await client.describe_topics()}

@@ -46,6 +46,12 @@ async def administration(bootstrap_servers: str, timeout: float = 20) -> AsyncIt
         await client.close()
 
 
+async def partitions(bootstrap_servers: str) -> dict[str, int]:
+    """How many partitions each topic of the broker has."""
+    async with administration(bootstrap_servers) as client:
+        return {entry["topic"]: len(entry["partitions"]) for entry in await client.describe_topics()}
+
+
 async def apply(bootstrap_servers: str, topics: Iterable[Topic] | None = None) -> Applied:
     """Make the broker's topics as the table says; idempotent."""
     wanted = {topic.name: topic for topic in (topics or all_topics())}

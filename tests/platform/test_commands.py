@@ -1,0 +1,136 @@
+"""The operators' command line against the tests' servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import asyncpg
+from aiokafka import AIOKafkaProducer
+
+from contracts.accounts import OrganisationRegistered
+from contracts.envelope import Event
+from deploy.platform.home import ROOT
+from tests.harness import Kafka, Postgres
+
+
+async def footlights(*arguments: str, **env: str) -> tuple[int, str]:
+    """Run the command line as a person would; exit code and output."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.cli", *arguments),
+        cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "300", "TERM": "dumb", **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+def registered(slug: str) -> Event[OrganisationRegistered]:
+    data = OrganisationRegistered(
+        organisation_id=uuid4(),
+        slug=slug,
+        name=slug,
+        currency="UAH",
+        locale="uk",
+        time_zone="Europe/Kyiv",
+        phone_region="UA",
+        staff_email="desk@example.com",
+    )
+    return Event(id=uuid4(), data=data, organisation=data.organisation_id)
+
+
+async def test_tail_shows_one_aggregate_as_json(kafka: Kafka):
+    event = registered("tail")
+    await _produce(kafka, event.topic, event.key, event.data.to_json(), event.headers())
+    code, output = await footlights(
+        *("events", "tail", "--from-start", "--key", str(event.data.organisation_id), "--limit", "1", "--json"),
+        KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
+    )
+    assert code == 0, output
+    shown = json.loads(output)
+    assert shown["type"] == "accounts.organisation.registered.v1"
+    assert shown["data"]["slug"] == "tail"
+
+
+async def test_republish_sends_the_same_events_again(kafka: Kafka, postgres: Postgres):
+    urls = await postgres.create_database("reporting")
+    event = registered("again")
+    owner = await asyncpg.connect(urls.worker)
+    await owner.execute(
+        "INSERT INTO outbox_published (id, topic, key, value, headers, published_at) VALUES (1, $1, $2, $3, $4, $5)",
+        event.topic,
+        event.key,
+        event.data.to_json(),
+        json.dumps([[name, value.decode()] for name, value in event.headers()]),
+        datetime.now(UTC),
+    )
+    await owner.close()
+    env = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers, "DATABASE_WORKER_URL_REPORTING": urls.worker}
+    code, output = await footlights("events", "republish", "reporting", "--since", "1h", **env)
+    assert (code, output.strip()) == (0, "Republished 1 events of reporting.")
+    code, output = await footlights(
+        *("events", "tail", "--from-start", "--key", str(event.data.organisation_id), "--limit", "1", "--json"), **env
+    )
+    assert json.loads(output)["id"] == str(event.id)
+
+
+async def test_dead_letters_are_listed_shown_and_replayed(kafka: Kafka):
+    event = registered("dead")
+    origin = {
+        "topic": event.topic,
+        "partition": 0,
+        "offset": 7,
+        "group": "crm",
+        "reason": "Permanent: why",
+        "at": "now",
+    }
+    headers = [*event.headers(), *((f"dlq_{name}", str(value).encode()) for name, value in origin.items())]
+    offset = await _produce(kafka, "crm.dlq", event.key, event.data.to_json(), headers)
+    env = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
+    code, output = await footlights("dead-letters", "list", "crm", **env)
+    assert code == 0, output
+    assert "Permanent: why" in output
+    code, output = await footlights("dead-letters", "show", "crm", str(offset), **env)
+    assert str(event.id) in output
+    code, output = await footlights("dead-letters", "replay", "crm", "--offset", str(offset), **env)
+    assert code == 0, output
+    code, output = await footlights(
+        *("events", "tail", "--from-start", "--key", str(event.data.organisation_id), "--limit", "1", "--json"), **env
+    )
+    assert json.loads(output)["data"]["slug"] == "dead"
+
+
+async def test_accounts_are_created_through_the_gateway(postgres: Postgres):
+    urls = await postgres.create_database("gateway")
+    env = {"DATABASE_WORKER_URL_GATEWAY": urls.worker}
+    made = await footlights(
+        *("accounts", "create-organisation", "opera", "The Opera", "--staff-email", "desk@example.com"), **env
+    )
+    assert made[0] == 0, made[1]
+    arguments = ("--name", "Olena", "--organisation", "opera", "--role", "ticket_desk")
+    code, output = await footlights("accounts", "create", "olena@example.com", *arguments, **env)
+    assert code == 0, output
+    assert "Password: " in output
+    code, output = await footlights("accounts", "list", "--organisation", "opera", **env)
+    assert "opera: ticket_desk" in output
+    code, output = await footlights("accounts", "reset-password", "olena@example.com", **env)
+    assert "One-time password" in output
+    code, output = await footlights("accounts", "reset-password", "nobody@example.com", **env)
+    assert code == 1
+    worker = await asyncpg.connect(urls.worker)
+    assert await worker.fetchval("SELECT count(*) FROM outbox") == 2
+    await worker.close()
+
+
+async def _produce(kafka: Kafka, topic: str, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> int:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers, acks="all")
+    await producer.start()
+    record = await producer.send_and_wait(topic, key=key, value=value, headers=headers)
+    await producer.stop()
+    return int(record.offset)

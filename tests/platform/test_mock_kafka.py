@@ -1,0 +1,37 @@
+"""Without real Kafka: the in-memory cluster takes its place, and says what it cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from deploy.platform import Platform, StartFailed, supervisor
+from deploy.platform.kafka import JarsUnavailable, ensure_jars
+
+
+def test_without_maven_the_remedy_is_told(own_folder: Path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(JarsUnavailable) as failure:
+        ensure_jars(own_folder / "kafka-jars")
+    assert "apt install maven" in failure.value.remedy
+
+
+async def test_the_platform_falls_back_with_a_warning(own_folder: Path, monkeypatch):
+    monkeypatch.setattr(supervisor, "jars_folder", lambda: own_folder / "kafka-jars")
+    monkeypatch.setattr("deploy.platform.kafka.shutil.which", lambda name: None)
+    async with Platform(own_folder / "home", services=[], allow_mock=True) as platform:
+        assert platform.mock_kafka
+        assert "all events are lost" in platform.warnings[0]
+        producer = AIOKafkaProducer(bootstrap_servers=platform.kafka_bootstrap_servers, enable_idempotence=True)
+        await producer.start()
+        await producer.send_and_wait("orders.order", b"value", key=b"key")
+        await producer.stop()
+
+
+async def test_without_permission_to_fall_back_it_fails(own_folder: Path, monkeypatch):
+    monkeypatch.setattr(supervisor, "jars_folder", lambda: own_folder / "kafka-jars")
+    monkeypatch.setattr("deploy.platform.kafka.shutil.which", lambda name: None)
+    with pytest.raises(StartFailed):
+        await Platform(own_folder / "home", services=[]).open()
