@@ -1,0 +1,263 @@
+"""Sixty buyers at once. Most buy what they like; some get into trouble that the platform must get them out of."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from deploy.demo.client import Client, Refused
+
+BUYERS = 60
+SEATS_WANTED = 150
+FIGHTERS = 6
+NAMES = (
+    ("Оксана Ковальчук", "uk"),
+    ("Łukasz Żółtowski", "pl"),
+    ("Мария Щербакова", "ru"),
+    ("Grace Hopper", "en"),
+    ("Ївга Їжакевич", "uk"),
+    ("Józef Ćwiąkała", "pl"),
+)
+
+
+@dataclass(slots=True)
+class Person:
+    number: int
+    run: str
+    name: str
+    locale: str
+
+    @property
+    def email(self) -> str:
+        return f"buyer{self.number:02}.{self.run}@example.com"
+
+    @property
+    def phone(self) -> str:
+        return f"+38067{int(self.run, 16) % 10_000:04}{self.number:03}"
+
+
+@dataclass(slots=True)
+class Purchase:
+    """What a buyer knows at the end of the day."""
+
+    person: Person
+    part: str
+    order_id: UUID
+    seats: list[str]
+    key: str = ""
+    page: str = ""
+    outcome: str = ""
+
+
+@dataclass(slots=True)
+class Story:
+    """The show that is sold, what was bought, and what happened on the way."""
+
+    gateway: str
+    show_id: str
+    run: str
+    rng: random.Random
+    quickly: float
+    """Seconds that a hold, or an unpaid order, of this show lives."""
+    free: list[str] = field(default_factory=list)
+    purchases: list[Purchase] = field(default_factory=list)
+    refusals: int = 0
+
+    def person(self, number: int) -> Person:
+        name, locale = NAMES[number % len(NAMES)]
+        return Person(number, self.run, f"{name} {number}", locale)
+
+    async def play(self, staff: Client) -> None:
+        """All buyers at once; returns when each has reached an end."""
+        seats = await staff.ask("GET", f"/api/ticketing/shows/{self.show_id}/seats")
+        self.free = [seat for seat, state in seats["seats"].items() if state == "free"]
+        self.rng.shuffle(self.free)
+        fought_over = [self.free.pop() for _ in range(3)]
+        roles: list[tuple[str, Callable[[Client, Person, str], Awaitable[None]]]] = [
+            ("lets the hold expire", self.abandon),
+            ("pays twice at once", self.pay_twice),
+            ("pays after expiry", self.pay_late),
+            ("is refunded", self.buy),
+            ("gets one seat refunded", self.buy_three),
+            ("orders an invoice", self.invoice),
+            ("cancels before paying", self.cancel),
+            *[("fights for the same seats", self.fighter(fought_over))] * FIGHTERS,
+        ]
+        roles += [("buys", self.buy)] * (BUYERS - len(roles))
+        await asyncio.gather(*(self._be(number, part, act) for number, (part, act) in enumerate(roles)))
+        await self._desk(staff)
+
+    async def _be(self, number: int, part: str, act: Callable[[Client, Person, str], Awaitable[None]]) -> None:
+        async with Client(self.gateway) as client:
+            await act(client, self.person(number), part)
+
+    def some(self, count: int) -> list[str]:
+        """Free seats nobody else of us was sent to."""
+        return [self.free.pop() for _ in range(min(count, len(self.free)))]
+
+    async def hold(
+        self, client: Client, person: Person, part: str, seats: Sequence[str]
+    ) -> tuple[Purchase, dict[str, Any]]:
+        """Holds the seats; raises `Refused` when somebody was faster."""
+        hold_id = uuid7()
+        held = await client.ask(
+            "POST", f"/api/ticketing/shows/{self.show_id}/holds", {"hold_id": str(hold_id), "seats": list(seats)}
+        )
+        purchase = Purchase(person, part, hold_id, list(seats))
+        self.purchases.append(purchase)
+        return purchase, held
+
+    async def checkout(self, client: Client, purchase: Purchase, held: dict[str, Any], method: str = "card") -> None:
+        """Places the order: the first seat for the buyer, every other one for a guest."""
+        person = purchase.person
+        guests = [
+            {"seat": seat, "name": f"Guest {n} of {person.number}", "email": f"guest{n}.{person.email}"}
+            for n, seat in enumerate(purchase.seats[1:], start=1)
+        ]
+        done = await client.ask(
+            "POST",
+            f"/api/orders/orders/{purchase.order_id}/checkout",
+            {
+                "quote": held["quote"],
+                "customer": {"name": person.name, "email": person.email, "phone": person.phone},
+                "participants": guests,
+                "payment_method": method,
+                "locale": person.locale,
+            },
+        )
+        purchase.key = done["order_key"]
+        purchase.page = (done["payment"] or {}).get("redirect_url", "")
+
+    async def start(self, client: Client, person: Person, part: str, count: int, method: str = "card") -> Purchase:
+        purchase, held = await self.hold(client, person, part, self.some(count))
+        await self.checkout(client, purchase, held, method)
+        return purchase
+
+    async def buy(self, client: Client, person: Person, part: str, count: int = 0) -> None:
+        usual = self.rng.choice((2, 2, 3, 3))
+        purchase = await self.start(client, person, part, count or usual)
+        await client.pay_by_card(purchase.page)
+        purchase.outcome = "paid"
+
+    async def buy_three(self, client: Client, person: Person, part: str) -> None:
+        await self.buy(client, person, part, 3)
+
+    def fighter(self, wanted: Sequence[str]) -> Callable[[Client, Person, str], Awaitable[None]]:
+        async def fight(client: Client, person: Person, part: str) -> None:
+            try:
+                purchase, held = await self.hold(client, person, part, wanted)
+            except Refused as refused:
+                if refused.status != 409:
+                    raise
+                self.refusals += 1
+                await self.buy(client, person, part)
+                return
+            await self.checkout(client, purchase, held)
+            await client.pay_by_card(purchase.page)
+            purchase.outcome = "paid"
+
+        return fight
+
+    async def abandon(self, client: Client, person: Person, part: str) -> None:
+        """Another buyer gets the seats as soon as the hold has expired."""
+        purchase, _ = await self.hold(client, person, part, self.some(2))
+        purchase.outcome = "expired"
+        taker = self.person(BUYERS)
+        await asyncio.sleep(self.quickly)
+        for _ in range(100):
+            try:
+                taken, held = await self.hold(client, taker, "takes over an expired hold", purchase.seats)
+                break
+            except Refused as refused:
+                if refused.status != 409:
+                    raise
+                await asyncio.sleep(0.2)
+        else:
+            raise RuntimeError("the seats of an expired hold could not be had")
+        await self.checkout(client, taken, held)
+        await client.pay_by_card(taken.page)
+        taken.outcome = "paid"
+
+    async def pay_twice(self, client: Client, person: Person, part: str) -> None:
+        """Two tabs, two card pages, both paid in the same moment: one payment too many must go back."""
+        purchase = await self.start(client, person, part, 2)
+        second = await client.ask("POST", f"/api/orders/orders/{purchase.order_id}/payments", order_key=purchase.key)
+        await asyncio.gather(client.pay_by_card(purchase.page), client.pay_by_card(second["redirect_url"]))
+        purchase.outcome = "paid"
+
+    async def pay_late(self, client: Client, person: Person, part: str) -> None:
+        """The order has expired while the card page was open: same seats again if free, else the money back."""
+        purchase = await self.start(client, person, part, 2)
+        await self.until(client, purchase, lambda order: order["stage"] == "cancelled")
+        await client.pay_by_card(purchase.page)
+        purchase.outcome = "late"
+
+    async def invoice(self, client: Client, person: Person, part: str) -> None:
+        purchase = await self.start(client, person, part, 2, "invoice")
+        purchase.outcome = "invoice"
+
+    async def cancel(self, client: Client, person: Person, part: str) -> None:
+        purchase = await self.start(client, person, part, 2)
+        order = f"/api/orders/orders/{purchase.order_id}"
+        await client.ask("POST", f"{order}/cancel", {"reason": "changed my mind"}, order_key=purchase.key)
+        purchase.outcome = "cancelled"
+
+    async def _desk(self, staff: Client) -> None:
+        """The ticket desk accepts the invoice's money, and refunds one order and one seat."""
+        for purchase in list(self.purchases):
+            if purchase.part == "orders an invoice":
+                await self.act(staff, purchase, "mark-paid", {})
+                purchase.outcome = "paid"
+            elif purchase.part == "is refunded":
+                await self.until(staff, purchase, _confirmed)
+                await self.act(staff, purchase, "refunds", {"reason": "the buyer fell ill"})
+                purchase.outcome = "refunded"
+            elif purchase.part == "gets one seat refunded":
+                order = await self.until(staff, purchase, _confirmed)
+                line = order["lines"][-1]["line_id"]
+                await self.act(staff, purchase, "refunds", {"line_ids": [line], "reason": "one guest cannot come"})
+                purchase.outcome = "one seat refunded"
+
+    async def act(self, staff: Client, purchase: Purchase, action: str, body: dict[str, Any]) -> None:
+        """A staff action on the version of the order just seen, again when it has changed meanwhile."""
+        path = f"/api/orders/orders/{purchase.order_id}"
+        while True:
+            seen = await staff.ask("GET", path)
+            try:
+                await staff.ask(
+                    "POST",
+                    f"{path}/{action}",
+                    body,
+                    if_match=f'"v{seen["version"]}"',
+                    idempotency_key=f"{purchase.order_id}-{action}-v{seen['version']}",
+                )
+                return
+            except Refused as refused:
+                if refused.status != 412:
+                    raise
+
+    async def until(
+        self, client: Client, purchase: Purchase, reached: Callable[[dict[str, Any]], bool], seconds: float = 120
+    ) -> dict[str, Any]:
+        """The order once it has come so far."""
+        async with asyncio.timeout(seconds):
+            while True:
+                path = f"/api/orders/orders/{purchase.order_id}"
+                order: dict[str, Any] = await client.ask("GET", path, **_key(purchase))
+                if reached(order):
+                    return order
+                await asyncio.sleep(0.25)
+
+
+def _confirmed(order: dict[str, Any]) -> bool:
+    return order["confirmed_at"] is not None
+
+
+def _key(purchase: Purchase) -> dict[str, str]:
+    return {"order_key": purchase.key} if purchase.key else {}
