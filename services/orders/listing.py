@@ -175,7 +175,7 @@ async def list_orders(
 
 
 def _cursor(value: Any, order_id: UUID) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([value, order_id])).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps([value, str(order_id)])).decode().rstrip("=")
 
 
 def _read_cursor(cursor: str, sort: Sort) -> tuple[Any, UUID]:

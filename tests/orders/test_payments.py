@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -223,7 +224,7 @@ async def test_the_provider_being_away_at_checkout_only_delays_the_page(stage: S
     assert len([c for c in stage.cards.cards.values() if c.asked.order_id == hold.hold_id]) == 1
 
 
-async def _with_page(stage: Stage, hold: Hold) -> dict[str, list[dict[str, str]]] | None:
+async def _with_page(stage: Stage, hold: Hold) -> Any:
     card = await stage.card(hold.hold_id)
     return card if card["payments"][0]["redirect_url"] else None
 

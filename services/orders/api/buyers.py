@@ -13,12 +13,13 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from chassis import context
 from chassis.concurrency import check_version, etag, set_etag
-from chassis.edge import Caller, Tx, buyer, public
+from chassis.edge import Caller, WorkerTx, buyer, public
 from chassis.logging import get_logger
 from contracts.orders import FunnelStage
 from services.orders import actions, links, quotes
 from services.orders.api.common import (
     MONEY_STAFF,
+    ORDER_STAFF,
     Config,
     Db,
     Key,
@@ -104,10 +105,10 @@ async def start(request: Request, payment_id: UUID) -> StartedPayment:
 @router.get("/orders/{order_id}", response_model=OrderCard, responses={200: {"content": {"text/html": {"schema": {}}}}})
 async def open_order(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> Response:
     """The order card (ORD-23, ORD-24); a browser that opens the signed link gets a page."""
-    organisation, account = scope_of(order_id, key, caller)
-    async with db.for_organisation(organisation, account) as session:
+    organisation = await scope_of(db, order_id, key, caller)
+    async with db.for_organisation(organisation) as session:
         order = await visible_order(session, order_id)
-        as_staff = key is None and organisation is not None
+        as_staff = key is None and caller.has(*ORDER_STAFF.roles)
         if key is not None and "text/html" in request.headers.get("accept", ""):
             return HTMLResponse(order_page(order, key), headers=HEADERS)
         card = await full_card(session, order) if as_staff else plain_card(order)
@@ -126,9 +127,9 @@ async def cancel(
     order_id: UUID, caller: Anybody, key: Key, db: Db, seen: Seen, response: Response, body: Cancel | None = None
 ) -> OrderCard:
     """Staff cancel any order (ORD-52, ORD-53), a buyer one that is not paid (ORD-86)."""
-    organisation, account = scope_of(order_id, key, caller)
+    organisation = await scope_of(db, order_id, key, caller)
     as_staff = key is None and caller.has(*MONEY_STAFF.roles)
-    async with db.for_organisation(organisation, account) as session:
+    async with db.for_organisation(organisation) as session:
         order = await visible_order(session, order_id, lock=True)
         if seen is not None:
             check_version(seen, order.version)
@@ -141,7 +142,7 @@ async def cancel(
 
 
 @router.get("/my-orders")
-async def my_orders(caller: Annotated[Caller, Depends(buyer())], tx: Tx) -> OrderList:
+async def my_orders(caller: Annotated[Caller, Depends(buyer())], tx: WorkerTx) -> OrderList:
     """The orders of the signed-in buyer, in whatever organisation; the newest first (CUS-11)."""
     quantity = (
         select(func.coalesce(func.sum(OrderLine.quantity), 0)).where(OrderLine.order_id == Order.id).scalar_subquery()

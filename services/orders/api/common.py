@@ -97,21 +97,26 @@ async def staff_order(session: AsyncSession, order_id: UUID, caller: Caller, see
     return order
 
 
-def scope_of(order_id: UUID, key: str | None, caller: Caller) -> tuple[UUID | None, UUID | None]:
-    """Organisation and account whose rows the caller may see: by the signed link, as staff, or as a signed-in buyer.
+async def scope_of(db: Database, order_id: UUID, key: str | None, caller: Caller) -> UUID:
+    """The organisation in which the caller may see the order: by the signed link, as staff, or as its own buyer.
 
-    Raises `Unauthorised`.
+    Raises `Unauthorised` or `OrderNotFound`.
     """
     if key is not None:
         link = links.verify(key)
         if link.subject != order_id:
             raise Unauthorised("The link opens another order.")
-        return link.organisation, None
+        return link.organisation
     if caller.has(*ORDER_STAFF.roles):
-        return caller.staff_organisation, None
-    if caller.account_id is not None:
-        return None, caller.account_id
-    raise Unauthorised("Open the order by its link, or sign in.")
+        return caller.staff_organisation
+    if caller.account_id is None:
+        raise Unauthorised("Open the order by its link, or sign in.")
+    async with db.for_organisation(None, caller.account_id) as session:
+        # Row-level security shows a buyer only the orders of the own account.
+        organisation = await session.scalar(select(Order.organisation).where(Order.id == order_id))
+    if organisation is None:
+        raise OrderNotFound("There is no such order, or it is not yours.")
+    return organisation
 
 
 async def visible_order(session: AsyncSession, order_id: UUID, *, lock: bool = False) -> Order:

@@ -32,8 +32,8 @@ LARGEST_WEBHOOK = 1_000_000
 @router.post("/orders/{order_id}/payments", status_code=201)
 async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> StartedPayment:
     """Start a card payment, or another one after a refusal. If two succeed, the second goes back by itself."""
-    organisation, account = scope_of(order_id, key, caller)
-    async with db.for_organisation(organisation, account) as session:
+    organisation = await scope_of(db, order_id, key, caller)
+    async with db.for_organisation(organisation) as session:
         order = await visible_order(session, order_id, lock=True)
         payment = await open_payment(session, order, provider_of(request).name, cause_of(caller, order))
     return await start(request, payment.id)
@@ -42,8 +42,8 @@ async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: D
 @router.get("/orders/{order_id}/pay", status_code=303, response_class=RedirectResponse)
 async def pay_by_link(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> Response:
     """From the page of an order to the card page: the one that is open, or a new one."""
-    organisation, account = scope_of(order_id, key, caller)
-    async with db.for_organisation(organisation, account) as session:
+    organisation = await scope_of(db, order_id, key, caller)
+    async with db.for_organisation(organisation) as session:
         order = await visible_order(session, order_id, lock=True)
         payment = await begin_payment(session, request, order, caller)
     if payment is None:

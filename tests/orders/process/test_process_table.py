@@ -60,7 +60,8 @@ CONFIRMED = (*PAID, ISSUED)
 
 def after(*history: h.Happening) -> tuple[State, list[Command]]:
     """The state after a history, and the messages (not the ledger entries) of its last event."""
-    state, commands = State(), ()
+    state = State()
+    commands: tuple[Command, ...] = ()
     for happening in history:
         state, commands = decide(state, happening)
     return state, [c for c in commands if not isinstance(c, Post)]

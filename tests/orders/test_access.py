@@ -1,0 +1,88 @@
+"""A buyer opens an order by its signed link, or signed in; nobody else does."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+
+from contracts import orders
+from tests.harness import eventually
+from tests.orders.stage import Stage
+
+
+async def test_the_signed_link_opens_one_order(stage: Stage) -> None:
+    first, second = (stage.ticketing.hold(stage.organisation) for _ in range(2))
+    key = (await stage.checkout(first)).json["order_key"]
+    await stage.checkout(second)
+    by_header = await stage.call("GET", f"/orders/{first.hold_id}", headers={"Order-Key": key})
+    assert by_header.status == 200
+    assert by_header.json["notes"] == []
+    assert (await stage.call("GET", f"/orders/{first.hold_id}?key={key}")).status == 200
+    assert (await stage.call("GET", f"/orders/{second.hold_id}?key={key}")).status == 401
+    assert (await stage.call("GET", f"/orders/{first.hold_id}?key={key[:-3]}abc")).status == 401
+    placed = await eventually(lambda: stage.ticketing.told(first.hold_id, orders.OrderPlaced))
+    link = placed[0].order_url
+    assert link.startswith(f"http://shop.test/api/orders/orders/{first.hold_id}?key=")
+    assert (await stage.call("GET", link.removeprefix("http://shop.test/api/orders"))).status == 200
+
+
+async def test_the_page_of_an_order(stage: Stage) -> None:
+    hold = stage.ticketing.hold(stage.organisation)
+    answer = await stage.checkout(hold, customer={"name": "<script>alert(1)</script>", "email": "x@example.com"})
+    key = answer.json["order_key"]
+    as_browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = await stage.call("GET", f"/orders/{hold.hold_id}?key={key}", headers=as_browser)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Очікує оплату" in page.text
+    assert "Партер, ряд 1, місце 1" in page.text
+    assert "<script>" not in page.text
+    assert "/pay?key=" in page.text
+    to_card = await stage.call("GET", f"/orders/{hold.hold_id}/pay?key={key}")
+    assert (to_card.status, to_card.headers["location"]) == (303, answer.json["payment"]["redirect_url"])
+    stage.cards.pay(answer.json["payment"]["payment_id"])
+    await stage.webhook(answer.json["payment"]["payment_id"])
+    await stage.confirmed(hold.hold_id)
+    page = await stage.call("GET", f"/orders/{hold.hold_id}?key={key}", headers=as_browser)
+    assert "http://tickets.test/documents/abc" in page.text
+    assert "/pay?key=" not in page.text
+
+
+@pytest.mark.shows("CUS-11", "ORD-86")
+async def test_a_signed_in_buyer_sees_and_cancels_own_orders(stage: Stage) -> None:
+    account = uuid4()
+    mine = stage.tokens.headers(stage.tokens.buyer(account))
+    hold = stage.ticketing.hold(stage.organisation)
+    assert (await stage.checkout(hold, headers=mine)).status == 201
+    await stage.checkout(stage.ticketing.hold(stage.organisation))
+    listed = await stage.call("GET", "/my-orders", headers=mine)
+    assert [row["id"] for row in listed.json["items"]] == [str(hold.hold_id)]
+    assert (await stage.call("GET", f"/orders/{hold.hold_id}", headers=mine)).status == 200
+    other = stage.tokens.headers(stage.tokens.buyer())
+    assert (await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers=other)).status == 404
+    cancelled = await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers=mine)
+    assert (cancelled.json["stage"], cancelled.json["cancel_reason"]) == ("cancelled", "by_buyer")
+
+
+async def test_a_buyer_cannot_cancel_what_is_paid(stage: Stage) -> None:
+    hold = stage.ticketing.hold(stage.organisation)
+    answer = (await stage.checkout(hold)).json
+    stage.cards.pay(answer["payment"]["payment_id"])
+    await stage.webhook(answer["payment"]["payment_id"])
+    await stage.confirmed(hold.hold_id)
+    refused = await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers={"Order-Key": answer["order_key"]})
+    assert refused.status == 409
+
+
+async def test_a_query_without_its_filter_returns_nothing(stage: Stage) -> None:
+    """Row-level security stands behind the commands' own filters."""
+    from sqlalchemy import text
+
+    card = await stage.buy()
+    tables = ("orders", "order_lines", "payments", "payment_events", "ledger", "order_history", "refunds")
+    for organisation, expected in ((stage.organisation, True), (uuid4(), False), (None, False)):
+        async with stage.db.for_organisation(organisation) as session:
+            for table in tables[:-1]:
+                count = await session.scalar(text(f"SELECT count(*) FROM {table}"))
+                assert bool(count) is expected, (table, organisation)
+    assert card["id"]

@@ -1,0 +1,119 @@
+"""Courses and goods: the catalogue, manual orders, students."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from contracts import orders
+from contracts.accounts import Role
+from tests.harness import eventually
+from tests.orders.stage import Stage
+
+UAH = {"minor": 150_000, "currency": "UAH"}
+
+
+async def offer(stage: Stage, **more: Any) -> dict[str, Any]:
+    body = {"kind": "course", "sku": uuid4().hex[:8], "name": "Режисура", "price": UAH, **more}
+    answer = await stage.staff("POST", "/offers", json=body)
+    assert answer.status == 201, answer
+    return answer.json  # type: ignore[no-any-return]
+
+
+def manual(product: dict[str, Any]) -> dict[str, Any]:
+    customer = {"last_name": "Курбас", "first_name": "Лесь", "phone": "0671234567", "email": "les@example.com"}
+    return {"offer_id": product["offer_id"], "customer": customer, "locale": "uk"}
+
+
+@pytest.mark.shows("ORD-2", "ORD-33", "ORD-41", "ORD-44", "ORD-45", "ORD-46", "CAT-2")
+async def test_staff_enter_an_order_and_see_its_card(stage: Stage) -> None:
+    product = await offer(stage)
+    catalogue = (await stage.staff("GET", "/offers")).json["items"]
+    assert [row["name"] for row in catalogue] == ["Режисура"]
+    answer = await stage.staff("POST", "/orders", json=manual(product))
+    assert answer.status == 201, answer
+    card = answer.json
+    assert card["customer"]["name"] == "Лесь Курбас"
+    assert card["customer"]["phone"] == "+380671234567"
+    assert (card["label"], card["colour"], card["title"]) == ("New", "orange", "Режисура")
+    assert card["total"] == UAH
+    without = manual(product)
+    del without["offer_id"]
+    assert (await stage.staff("POST", "/orders", json=without)).status == 422
+    unknown = await stage.staff("POST", "/orders", json={**manual(product), "offer_id": str(uuid4())})
+    assert unknown.json["type"] == "/problems/offer-not-found"
+    # The default view of products shows all of them, paid or not (GAP-19).
+    listed = (await stage.staff("GET", "/orders")).json["items"]
+    assert [row["id"] for row in listed] == [card["id"]]
+
+
+@pytest.mark.shows("ORD-34", "ORD-49", "ORD-50", "REG-12", "REG-13", "ROL-5")
+async def test_marking_a_course_paid_makes_a_student_with_access(stage: Stage) -> None:
+    product = await offer(stage)
+    card = (await stage.staff("POST", "/orders", json=manual(product))).json
+    paid = await stage.staff("POST", f"/orders/{card['id']}/mark-paid")
+    assert paid.status == 200, paid
+    assert (paid.json["label"], paid.json["payment_status"]) == ("Paid", "money_received")
+    students = (await stage.staff("GET", f"/enrolments?offer_id={product['offer_id']}")).json["items"]
+    assert [(s["name"], s["course"], s["email"]) for s in students] == [("Лесь Курбас", "Режисура", "les@example.com")]
+    types = await eventually(lambda: _all_told(stage, card["id"]))
+    assert types == ["order.placed", "payment.received", "order.paid", "order.confirmed"]
+
+
+def _all_told(stage: Stage, order: str) -> list[str] | None:
+    types = stage.ticketing.types(order)
+    events = sorted(stage.ticketing.events[UUID(order)], key=lambda event: event.aggregate_version)
+    names = [event.type.split(".", 1)[1].rsplit(".", 1)[0] for event in events]
+    return names if "order.confirmed" in types and "payment.received" in types else None
+
+
+@pytest.mark.shows("ORD-40")
+async def test_a_course_bought_by_card_opens_at_once(stage: Stage) -> None:
+    product = await offer(stage)
+    order_id = str(uuid7())
+    body = {"order_id": order_id, "customer": {"name": "Марʼян", "email": "m@example.com"}, "locale": "uk"}
+    path = f"/offers/{product['offer_id']}/orders"
+    started = await stage.call("POST", path, json=body)
+    again = await stage.call("POST", path, json=body)
+    assert started.status == again.status == 201, started
+    assert started.json["payment"]["payment_id"] == again.json["payment"]["payment_id"]
+    payment = started.json["payment"]["payment_id"]
+    stage.cards.pay(payment)
+    await stage.webhook(payment)
+    card = await stage.confirmed(order_id)
+    assert card["stage"] == "paid"
+    refund = await stage.staff("POST", f"/orders/{order_id}/refunds", json={})
+    assert refund.status == 201
+    await stage.order_becomes(order_id, payment_status="money_refunded", stage="cancelled")
+    await stage.ledger_is_zero()
+
+
+@pytest.mark.shows("SET-1", "CAT-5")
+async def test_offers_are_edited_by_those_who_keep_them(stage: Stage) -> None:
+    product = await offer(stage, kind="goods", name="Програмка")
+    path = f"/offers/{product['offer_id']}"
+    buy = {"order_id": str(uuid7()), "customer": {"name": "Х", "email": "x@example.com"}, "payment_method": "invoice"}
+    refused = await stage.call("POST", f"{path}/orders", json=buy)
+    assert refused.json["type"] == "/problems/invoice-not-offered"
+    keeper = {**stage.as_staff(Role.STOREKEEPER), "If-Match": '"v1"'}
+    changed = await stage.call("PATCH", path, json={"invoice_allowed": True}, headers=keeper)
+    assert changed.json["invoice_allowed"] is True
+    assert (await stage.call("PATCH", path, json={"name": "X"}, headers=keeper)).status == 412
+    assert (await stage.call("POST", f"{path}/orders", json=buy)).status == 201
+    manager = {**stage.as_staff(Role.SALES_MANAGER), "If-Match": '"v2"'}
+    assert (await stage.call("PATCH", path, json={"name": "X"}, headers=manager)).status == 403
+    same_sku = {"kind": "goods", "sku": product["sku"], "name": "Інша", "price": UAH}
+    taken = await stage.staff("POST", "/offers", json=same_sku)
+    assert (taken.status, taken.json["type"]) == (409, "/problems/sku-taken")
+
+
+async def test_manual_orders_repeat_safely(stage: Stage) -> None:
+    product = await offer(stage)
+    key = {"Idempotency-Key": uuid4().hex}
+    first = await stage.staff("POST", "/orders", json=manual(product), headers=key)
+    again = await stage.staff("POST", "/orders", json=manual(product), headers=key)
+    assert first.json["id"] == again.json["id"]
+    assert len(await eventually(lambda: stage.ticketing.told(first.json["id"], orders.OrderPlaced))) == 1
