@@ -1,0 +1,102 @@
+"""Shows written straight into a database, and crowds that ask lanes for their seats."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+from uuid_utils.compat import uuid7
+
+from chassis.db import Database
+from services.ticketing.halls.tables import Hall
+from services.ticketing.holds.lane import Answer, Lane, Request
+from services.ticketing.shows.board import Board
+from services.ticketing.shows.layout import Layout
+from services.ticketing.shows.tables import PriceZoneRow, Show
+from tests.ticketing.plans import plan
+
+
+async def make_show(db: Database, rows: int = 1, seats: int = 10, status: str = "on_sale") -> Layout:
+    """A show of an organisation of its own; seats `1-1`, `1-2`, ..."""
+    organisation, hall_id, show_id = uuid4(), uuid4(), uuid4()
+    async with db.as_worker() as session:
+        document = orjson.dumps(plan(rows, seats)).decode()
+        session.add(Hall(id=hall_id, organisation=organisation, name="H", plan=document, seats=rows * seats))
+        await session.flush()
+        session.add(
+            Show(
+                id=show_id,
+                organisation=organisation,
+                hall_id=hall_id,
+                name="S",
+                starts_at=datetime.now(UTC) + timedelta(days=9),
+                currency="UAH",
+                status=status,
+                version=1,
+                invoice_allowed=False,
+            )
+        )
+        await session.flush()
+        session.add(
+            PriceZoneRow(
+                id=uuid4(),
+                organisation=organisation,
+                show_id=show_id,
+                position=0,
+                name="Z",
+                price_minor=10_000,
+                categories=["Партер"],
+                seats=[],
+            )
+        )
+    return await board_of(db).get(show_id)
+
+
+def board_of(db: Database) -> Board:
+    board = Board()
+    board.attach(db)
+    return board
+
+
+def ask(
+    layout: Layout,
+    *seats: str,
+    hold_id: UUID | None = None,
+    lifetime: float = 60,
+    wait: float = 10,
+) -> Request:
+    return Request(
+        hold_id=hold_id or uuid7(),
+        layout=layout,
+        seats=tuple(layout.offers[seat] for seat in sorted(seats)),
+        lifetime=timedelta(seconds=lifetime),
+        latest=timedelta(hours=1),
+        account_id=None,
+        traceparent=None,
+        future=asyncio.get_running_loop().create_future(),
+        deadline=time.perf_counter() + wait,
+    )
+
+
+@contextlib.asynccontextmanager
+async def open_lane(db: Database, connect: Callable[[], Any] | None = None, **settings: Any) -> AsyncIterator[Lane]:
+    lane = Lane(connect or db.pin, **settings)
+    task = asyncio.create_task(lane.run())
+    try:
+        yield lane
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def answers(lanes: Sequence[Lane], requests: Sequence[Request]) -> list[Answer | BaseException]:
+    """Joins the requests to the lanes in turn and awaits every answer."""
+    for number, request in enumerate(requests):
+        lanes[number % len(lanes)].join(request)
+    return await asyncio.gather(*(request.future for request in requests), return_exceptions=True)
