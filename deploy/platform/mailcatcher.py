@@ -54,6 +54,10 @@ class Mail:
         return str(self.message["Subject"] or "")
 
     @property
+    def message_id(self) -> str:
+        return str(self.message["Message-ID"] or "")
+
+    @property
     def headers(self) -> dict[str, str]:
         return {name: str(value) for name, value in self.message.items()}
 
@@ -93,6 +97,7 @@ class MailCatcher:
         self.port = port
         self.folder = folder
         self.messages: list[Mail] = []
+        self.repeated = 0
         self._refusals: list[str] = []
         self._server: asyncio.Server | None = None
         if folder is not None:
@@ -123,6 +128,7 @@ class MailCatcher:
 
     def clear(self) -> None:
         self.messages.clear()
+        self.repeated = 0
         if self.folder is not None:
             for file in self.folder.glob("*.eml"):
                 file.unlink()
@@ -139,12 +145,29 @@ class MailCatcher:
         now = datetime.now(UTC)
         id = f"{now:%Y%m%d-%H%M%S-%f}-{uuid4().hex[:6]}"
         mail = Mail.parse(id, now, envelope.mail_from or "", envelope.rcpt_tos, raw)
+        self._replace(mail)
         if self.folder is not None:
             about = {"sender": mail.sender, "recipients": mail.recipients, "received_at": now.isoformat()}
             (self.folder / f"{id}.json").write_text(json.dumps(about))
             (self.folder / f"{id}.eml").write_bytes(raw)
         self.messages.append(mail)
         return "250 kept"
+
+    def _replace(self, mail: Mail) -> None:
+        """Takes out an earlier copy of the same mail, as a mailbox that keeps mails by Message-ID does.
+
+        A sender that was killed before it could note our answer must send again; `repeated` says how often it did.
+        """
+        for old in [old for old in self.messages if mail.message_id and old.message_id == mail.message_id]:
+            if old.recipients == mail.recipients:
+                self.repeated += 1
+                self.messages.remove(old)
+                self._delete(old.id)
+
+    def _delete(self, id: str) -> None:
+        if self.folder is not None:
+            (self.folder / f"{id}.eml").unlink(missing_ok=True)
+            (self.folder / f"{id}.json").unlink(missing_ok=True)
 
 
 def _protocol(catcher: MailCatcher, loop: asyncio.AbstractEventLoop) -> SMTP:

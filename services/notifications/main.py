@@ -27,7 +27,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     """The service. Raises `ValueError` for an SMTP_URL that is none."""
     settings = settings or Settings()
     server = Server.parse(settings.smtp_url.get_secret_value())
-    mailer = Mailer(server, hello=settings.mail_from.rpartition("@")[2], data_seconds=settings.smtp_data_seconds)
+    mailer = Mailer(server, hello=settings.sender.rpartition("@")[2], data_seconds=settings.smtp_data_seconds)
     courier: Courier | None = None
 
     async def deliver(db: Database) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from email.utils import parseaddr
 from typing import Annotated, ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
+from chassis.people import normalise_email
 from chassis.settings import DevelopmentDefault, ServiceSettings
 
 
@@ -18,7 +20,8 @@ class Settings(ServiceSettings):
     """`smtp://` or `smtps://`, with user and password if there are any; see `smtp.Server.parse` for TLS."""
     smtp_data_seconds: float = 120.0
     """How long a server may take to accept a mail. Giving up early would mean sending it twice."""
-    mail_from: str = "tickets@footlights.example"
+    mail_from: str = "Footlights <tickets@footlights.example>"
+    """Address of the sender; the name stands in for an organisation that was not heard of in time."""
     sms_url: str = ""
     """Where an SMS is posted; without it there are no SMS, and staff get an e-mail instead (NTF-1)."""
     sms_token: SecretStr = SecretStr("")
@@ -36,3 +39,20 @@ class Settings(ServiceSettings):
     """How long before a show its reminder leaves, unless the organisation has set its own (NTF-3, GAP-11)."""
     give_up_hours: float = 120.0
     """Attempts end, and old news found by reading a topic again is not sent, this long after a message was due."""
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if normalise_email(parseaddr(value)[1]) is None:
+            raise ValueError("MAIL_FROM must look like tickets@example.com or Name <tickets@example.com>")
+        return value
+
+    @property
+    def sender(self) -> str:
+        """The bare address of MAIL_FROM."""
+        return parseaddr(self.mail_from)[1]
+
+    @property
+    def sender_name(self) -> str:
+        """The name in MAIL_FROM."""
+        return parseaddr(self.mail_from)[0] or "Footlights"

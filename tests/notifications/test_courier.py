@@ -225,9 +225,8 @@ async def test_a_sender_that_lost_its_lease_changes_nothing(office: Office):
         (fresh,) = await claims.claim(session, 10, 1)
     async with office.db.as_worker() as session:
         await claims.again(session, stale, 900, "451 later", counted=True)
-        refused = await claims.finish(
-            session, stale, Status.FAILED, channel=Channel.EMAIL, recipient="olena@example.com", detail="550"
-        )
+        end = claims.End(Status.FAILED, Channel.EMAIL, "olena@example.com", "550")
+        refused = await claims.finish(await session.connection(), stale, end)
     assert not refused
     message = await office.only(template="tickets_issued")
     assert (message.status, message.attempt_id) == (Status.SENDING, fresh.attempt_id)

@@ -35,6 +35,19 @@ async def test_a_mail_arrives_whole(mail: MailCatcher):
     assert (pdf.name, pdf.content_type, pdf.content) == ("квиток.pdf", "application/pdf", b"%PDF-1.7 test")
 
 
+async def test_a_mail_that_is_sent_again_replaces_itself(own_folder: Path):
+    catcher = MailCatcher(folder=own_folder)
+    await catcher.start()
+    again = letter()
+    again["Message-ID"] = "<once@theatre.example>"
+    for message in (again, again, letter(), letter()):
+        await aiosmtplib.send(message, hostname=catcher.host, port=catcher.port)
+    await catcher.stop()
+    assert [mail.message_id for mail in catcher.messages] == ["<once@theatre.example>", "", ""]
+    assert catcher.repeated == 1
+    assert len(MailCatcher(folder=own_folder).messages) == 3
+
+
 async def test_a_refusal_is_seen_by_the_sender_once(mail: MailCatcher):
     mail.refuse(1)
     with pytest.raises(aiosmtplib.SMTPResponseException):

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from chassis import outbox
 from contracts.notifications import Channel, MessageFailed, MessageSent
@@ -75,11 +75,20 @@ RENEW = text("""
 
 # A message that was sent is sent, even if its lease was lost meanwhile.
 FINISH = text("""
-    UPDATE message
-    SET status = :status, attempt_id = NULL, reason = :reason, finished_at = now(),
-        channel = :channel, recipient = :recipient
-    WHERE message_id = :message_id AND status = 'sending' AND (attempt_id = :attempt_id OR :status = 'sent')
-    RETURNING message_id
+    WITH changed AS (
+        UPDATE message
+        SET status = :status, attempt_id = NULL, reason = :reason, finished_at = now(),
+            channel = :channel, recipient = :recipient
+        WHERE message_id = :message_id AND status = 'sending' AND (attempt_id = :attempt_id OR :status = 'sent')
+        RETURNING message_id
+    ), logged AS (
+        UPDATE attempt SET ended_at = now(), outcome = :status, detail = :detail, seconds = :seconds
+        WHERE attempt_id = :attempt_id
+    ), published AS (
+        INSERT INTO outbox (topic, key, value, headers)
+        SELECT :topic, :key, :value, CAST(:headers AS json) FROM changed WHERE :topic <> ''
+    )
+    SELECT message_id FROM changed
 """)
 AGAIN = text("""
     UPDATE message
@@ -88,10 +97,7 @@ AGAIN = text("""
     WHERE message_id = :message_id AND status = 'sending' AND attempt_id = :attempt_id
     RETURNING message_id
 """)
-LOG = text("""
-    UPDATE attempt SET ended_at = now(), outcome = :outcome, detail = :detail, seconds = :seconds
-    WHERE attempt_id = :attempt_id
-""")
+LOG = text("UPDATE attempt SET ended_at = now(), outcome = :outcome, detail = :detail WHERE attempt_id = :attempt_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,51 +148,68 @@ async def renew(session: AsyncSession, attempts: Sequence[UUID], lease_seconds: 
     return set(await session.scalars(RENEW, {"attempts": list(attempts), "lease": lease_seconds}))
 
 
-async def finish(
-    session: AsyncSession,
-    message: Claimed,
-    status: Status,
-    *,
-    channel: Channel,
-    recipient: str,
-    detail: str,
-    seconds: float | None = None,
-    attachments: int = 0,
-) -> bool:
-    """Records the final status of a message and publishes it. False if somebody else has done so already."""
-    await _log(session, message, Outcome(status), detail, seconds)
-    changed = await session.scalar(
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a message ended."""
+
+    status: Status
+    channel: Channel
+    recipient: str
+    detail: str
+    seconds: float | None = None
+    attachments: int = 0
+
+
+async def finish(connection: AsyncConnection, message: Claimed, end: End) -> bool:
+    """Records the final status of a message and publishes it, in one statement.
+
+    False if it had a final status already. Nudge the relay after the commit.
+    """
+    topic, key, value, headers = _event(message, end)
+    changed = await connection.scalar(
         FINISH,
         {
             "message_id": message.message_id,
             "attempt_id": message.attempt_id,
-            "status": status,
-            "reason": None if status is Status.SENT else detail,
-            "channel": channel,
-            "recipient": recipient or message.recipient,
+            "status": end.status,
+            "reason": None if end.status is Status.SENT else end.detail,
+            "detail": end.detail,
+            "seconds": end.seconds,
+            "channel": end.channel,
+            "recipient": end.recipient or message.recipient,
+            "topic": topic,
+            "key": key,
+            "value": value,
+            "headers": headers,
         },
     )
-    if changed is None:
-        return False
-    metrics.MESSAGES.labels(message.template, channel, status).inc()
+    if changed is not None:
+        metrics.MESSAGES.labels(message.template, end.channel, end.status).inc()
+    return changed is not None
+
+
+def _event(message: Claimed, end: End) -> outbox.WireRow:
+    """The event of a message's end as a row of the outbox; with an empty topic when there is none."""
     state: dict[str, Any] = {
         "message_id": message.message_id,
-        "channel": channel,
+        "channel": end.channel,
         "template": message.template,
-        "recipient_hash": recipient_hash(recipient),
+        "recipient_hash": recipient_hash(end.recipient),
         "order_id": message.order_id,
         "attempts": message.attempts,
-        "attachments": attachments,
+        "attachments": end.attachments,
     }
+    data: MessageSent | MessageFailed
+    if end.status is Status.SENT:
+        data = MessageSent(**state)
+    elif end.status is Status.FAILED:
+        data = MessageFailed(**state, reason=end.detail)
+    else:
+        return "", b"", b"", "[]"
     correlation = str(message.order_id) if message.order_id else None
-    if status is Status.SENT:
-        outbox.add(
-            session, MessageSent(**state), organisation=message.organisation, version=1, correlation_id=correlation
-        )
-    elif status is Status.FAILED:
-        failed = MessageFailed(**state, reason=detail)
-        outbox.add(session, failed, organisation=message.organisation, version=1, correlation_id=correlation)
-    return True
+    return outbox.wire_row(
+        outbox.new_event(data, organisation=message.organisation, version=1, correlation_id=correlation)
+    )
 
 
 async def again(session: AsyncSession, message: Claimed, pause_seconds: float, detail: str, *, counted: bool) -> None:
@@ -205,10 +228,5 @@ async def again(session: AsyncSession, message: Claimed, pause_seconds: float, d
         },
     )
     if held is not None:
-        await _log(session, message, Outcome.RETRY if counted else Outcome.RELEASED, detail, None)
-
-
-async def _log(session: AsyncSession, message: Claimed, outcome: Outcome, detail: str, seconds: float | None) -> None:
-    await session.execute(
-        LOG, {"attempt_id": message.attempt_id, "outcome": outcome, "detail": detail, "seconds": seconds}
-    )
+        outcome = Outcome.RETRY if counted else Outcome.RELEASED
+        await session.execute(LOG, {"attempt_id": message.attempt_id, "outcome": outcome, "detail": detail})

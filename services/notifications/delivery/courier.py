@@ -1,9 +1,9 @@
 """Sends what is due.
 
-A message goes out once, with one honest exception: when this process dies between the mail server's "250 accepted" and
-our commit, the mail is sent a second time, with the same Message-ID. An SMS in that state is not sent again but shown
-to staff as failed. Everything else - duplicate events, several replicas, restarts, retries, a database that is away -
-leads to exactly one.
+A message goes out once, with one honest exception: when this process dies, or the connection breaks, after a mail's
+last byte was sent and before the server's "250" is committed here, the mail is sent a second time, with the same
+Message-ID. An SMS in that state is not sent again but shown to staff as failed. Everything else - duplicate events,
+several replicas, restarts, retries, a database that is away - leads to exactly one.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
-from functools import partial
 
 from opentelemetry.trace import SpanKind
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import tracing
 from chassis.db import Database
@@ -111,7 +109,7 @@ class Courier:
             return None
         try:
             if to.channel is Channel.SMS:
-                return Parcel(message, to, parcel.sms_text(message, to))
+                return Parcel(message, to, parcel.sms_text(message, to, self._settings.sender_name))
             return await self._write(message, to)
         except Withdrawn as error:
             await self._finish(db, message, to, Status.SUPPRESSED, str(error))
@@ -126,12 +124,13 @@ class Courier:
         return None
 
     async def _write(self, message: Claimed, to: Target) -> Parcel:
-        words = parcel.letter(message, to)
+        sender, platform = self._settings.sender, self._settings.sender_name
+        words = parcel.letter(message, to, platform)
         files = []
         for url in message.documents:
             async with self._fetching:
                 files.append(File(words.filename or "document.pdf", await self._documents.fetch(url)))
-        sealed = replace(parcel.envelope(message, to, self._settings.mail_from), files=tuple(files))
+        sealed = replace(parcel.envelope(message, to, sender, platform), files=tuple(files))
         try:
             return Parcel(message, to, compose(sealed, words), len(files))
         except ValueError as error:
@@ -176,7 +175,7 @@ class Courier:
         try:
             if isinstance(ready.content, str):
                 return await self._sms.send(ready.message.message_id, ready.to.address, ready.content)
-            return await self._mailer.send(ready.content, self._settings.mail_from, ready.to.address)
+            return await self._mailer.send(ready.content, self._settings.sender, ready.to.address)
         except DeliveryError:
             raise
         except Exception as error:
@@ -193,19 +192,16 @@ class Courier:
         seconds: float | None = None,
         attachments: int = 0,
     ) -> None:
-        async def record(session: AsyncSession) -> None:
-            await claims.finish(
-                session,
-                message,
-                status,
-                channel=to.channel,
-                recipient=to.address,
-                detail=detail,
-                seconds=seconds,
-                attachments=attachments,
-            )
+        end = claims.End(status, to.channel, to.address, detail, seconds, attachments)
 
-        await _until_recorded(db, record)
+        async def record() -> None:
+            # One statement that commits by itself: the less time passes after the provider's answer, the better.
+            async with db.worker.connect() as connection:
+                immediate = await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await claims.finish(immediate, message, end)
+
+        await _until_recorded(record)
+        db.nudge()
         log.info(
             f"message {status}",
             message_id=str(message.message_id),
@@ -225,9 +221,11 @@ class Courier:
         log.info("message waits", message_id=str(message.message_id), template=message.template, detail=detail)
 
     async def _again(self, db: Database, message: Claimed, pause: float, detail: str, *, counted: bool) -> None:
-        await _until_recorded(
-            db, partial(claims.again, message=message, pause_seconds=pause, detail=detail, counted=counted)
-        )
+        async def record() -> None:
+            async with db.as_worker() as session:
+                await claims.again(session, message, pause, detail, counted=counted)
+
+        await _until_recorded(record)
 
     async def _release(self, db: Database, waiting: Sequence[Claimed]) -> None:
         for message in waiting:
@@ -250,13 +248,12 @@ def backoff(attempt: int, first: float, longest: float) -> float:
     return min(first * 2.0 ** min(attempt - 1, 20), longest) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-async def _until_recorded(db: Database, record: Callable[[AsyncSession], Awaitable[None]]) -> None:
+async def _until_recorded(record: Callable[[], Awaitable[None]]) -> None:
     """Commits `record`, as long as it takes: forgetting that a mail went out would send it twice."""
     pause = 0.1
     while True:
         try:
-            async with db.as_worker() as session:
-                await record(session)
+            await record()
             return
         except Exception as error:
             if not is_passing(error):

@@ -15,9 +15,6 @@ from services.notifications.letters import Letter, Setting, Template, short_text
 from services.notifications.letters.render import language_of
 from services.notifications.mail import Envelope
 
-PLATFORM = "Footlights"
-"""Signs a message of an organisation that was not heard of in time."""
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -61,21 +58,22 @@ def target(message: Claimed, *, sms: bool) -> Target:
     return Target(Channel.EMAIL, message.staff_email or "")
 
 
-def letter(message: Claimed, to: Target) -> Letter:
-    return write(message.template, _setting(message, to), _params(message))
+def letter(message: Claimed, to: Target, platform: str) -> Letter:
+    """The mail's words; `platform` signs for an organisation that was not heard of in time."""
+    return write(message.template, _setting(message, to, platform), _params(message))
 
 
-def sms_text(message: Claimed, to: Target) -> str:
-    return short_text(message.template, _setting(message, to), _params(message))
+def sms_text(message: Claimed, to: Target, platform: str) -> str:
+    return short_text(message.template, _setting(message, to, platform), _params(message))
 
 
-def envelope(message: Claimed, to: Target, sender: str) -> Envelope:
+def envelope(message: Claimed, to: Target, sender: str, platform: str) -> Envelope:
     return Envelope(
         message_id=message.message_id,
         template=message.template,
         language=_language(message),
         sender=sender,
-        sender_name=message.organisation_name or PLATFORM,
+        sender_name=message.organisation_name or platform,
         reply_to=message.staff_email,
         recipient=to.address,
         recipient_name=message.recipient_name,
@@ -92,9 +90,9 @@ def _no_payment_awaited(message: Claimed) -> str | None:
     return None
 
 
-def _setting(message: Claimed, to: Target) -> Setting:
+def _setting(message: Claimed, to: Target, platform: str) -> Setting:
     return Setting(
-        organisation=message.organisation_name or PLATFORM,
+        organisation=message.organisation_name or platform,
         time_zone=message.time_zone or "UTC",
         language=_language(message),
         name=message.recipient_name,
