@@ -41,22 +41,27 @@ class Desk:
             raise Refused("not_found", "there is no such payment", 404)
         return payment
 
+    def current(self, payment_id: str) -> Payment:
+        """The payment as it is by now: what the clock has done to it is saved and told first."""
+        payment, now = self.find(payment_id), time.time()
+        if payment.due_at is not None and payment.due_at <= now:
+            with self.store.transaction():
+                self._keep(payment, payments.pass_time(payment, now), now)
+        return payment
+
     def change(self, payment_id: str, command: Callable[[Payment, float], tuple[T, list[str]]]) -> tuple[Payment, T]:
-        """Loads the payment, lets the clock and then `command` work on it, saves it and sends the events."""
-        now = time.time()
-        with self.store.transaction():
-            payment = self.find(payment_id)
-            events = payments.pass_time(payment, now)
-            for kind in events:
-                emit(self.store, payment, kind, now)
-            self.store.save(payment)
+        """Lets `command` work on the payment, saves it and sends the events that it answers."""
+        payment, now = self.current(payment_id), time.time()
         with self.store.transaction():
             result, events = command(payment, now)
-            self.store.save(payment)
-            for kind in events:
-                emit(self.store, payment, kind, now)
-        self.courier.wake()
+            self._keep(payment, events, now)
         return payment, result
+
+    def _keep(self, payment: Payment, events: list[str], now: float) -> None:
+        self.store.save(payment)
+        for kind in events:
+            emit(self.store, payment, kind, now)
+        self.courier.wake()
 
 
 def desk_of(request: Request) -> Desk:
@@ -219,8 +224,7 @@ async def latest_payments(request: Request, desk: AtDesk) -> dict[str, list[Paym
 
 @router.get("/payments/{payment_id}")
 async def show_payment(payment_id: str, request: Request, desk: AtDesk) -> PaymentView:
-    payment, _ = desk.change(payment_id, lambda _payment, _now: (None, []))
-    return PaymentView.of(payment, base_of(request))
+    return PaymentView.of(desk.current(payment_id), base_of(request))
 
 
 @router.post("/payments/{payment_id}/capture", response_model=PaymentView)

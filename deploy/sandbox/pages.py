@@ -72,11 +72,6 @@ def missing_page() -> HTMLResponse:
     return HTMLResponse(body, 404)
 
 
-def current(desk: Desk, payment_id: str) -> Payment:
-    payment, _ = desk.change(payment_id, lambda _payment, _now: (None, []))
-    return payment
-
-
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a small form; of a repeated field the last one counts, which is the button's."""
     body = b""
@@ -90,7 +85,7 @@ async def form_of(request: Request) -> dict[str, str]:
 @router.get("/pay/{payment_id}")
 async def show_card_page(payment_id: str, desk: AtDesk) -> Response:
     try:
-        payment = current(desk, payment_id)
+        payment = desk.current(payment_id)
     except Refused:
         return missing_page()
     if payment.status is Status.CONFIRMING:
@@ -105,7 +100,7 @@ async def pay(payment_id: str, request: Request, desk: AtDesk) -> Response:
     """Form fields: `number` (or `card`, a test card's name), and `notification`, how the shop is to be told."""
     form = await form_of(request)
     try:
-        payment = current(desk, payment_id)
+        payment = desk.current(payment_id)
     except Refused:
         return missing_page()
     try:
@@ -142,7 +137,7 @@ def act(desk: Desk, payment_id: str, command: Callable[[Payment, float], tuple[N
     try:
         payment, _ = desk.change(payment_id, command)
     except Refused as refused:
-        return missing_page() if refused.status == 404 else state_page(current(desk, payment_id), 409)
+        return missing_page() if refused.status == 404 else state_page(desk.current(payment_id), 409)
     if payment.status is Status.CONFIRMING:
         return RedirectResponse(f"/pay/{payment.id}/confirm", 303)
     if payment.status is Status.FAILED:

@@ -8,6 +8,7 @@ shown against canned answers in `test_stripe_wire.py`.
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -22,7 +23,7 @@ from deploy.platform.processes import free_ports
 from services.orders.payments.provider import PaymentProvider, ProviderPayment, StartedPayment, StartPayment
 from services.orders.payments.providers.sandbox import SandboxProvider
 from services.orders.payments.providers.stripe import StripeProvider
-from tests.harness import ROOT, eventually
+from tests.harness import eventually
 from tests.sandbox.sandbox_process import API_KEY, SECRET, SandboxProcess
 
 STRIPE_KEY = "sk_test_12345"
@@ -154,7 +155,7 @@ class LocalStripe:
         (self.port,) = free_ports(1)
         self.url = f"http://localhost:{self.port}"
         self._log = folder / "localstripe.log"
-        command = [str(ROOT / ".venv" / "bin" / "localstripe"), "--port", str(self.port), "--from-scratch"]
+        command = [str(Path(sys.executable).parent / "localstripe"), "--port", str(self.port), "--from-scratch"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
 
