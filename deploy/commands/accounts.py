@@ -165,17 +165,16 @@ async def ensure_account(
     session: AsyncSession, email: str, name: str, password: str, organisation: Organisation, roles: Sequence[Role]
 ) -> None:
     """An account with a known password, for demonstrations. One that exists stays as it is, but has that password."""
-    password_hash = await passwords.hash_password(password)
     account = await gateway.find_account(session, email, lock=True)
     if account is not None:
         if not await passwords.verify_password(account.password_hash, password):
-            await gateway.set_password(session, account, password_hash)
+            await gateway.set_password(session, account, await passwords.hash_password(password))
         return
     await gateway.create_account(
         session,
         email=email,
         name=name,
-        password_hash=password_hash,
+        password=password,
         locale=organisation.locale,
         memberships={organisation.id: roles} if roles else None,
     )

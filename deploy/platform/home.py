@@ -90,9 +90,15 @@ class Home:
         end(self.children(), grace=3.0)
         self.note.unlink(missing_ok=True)
 
+    @property
+    def claimed(self) -> bool:
+        """Whether this process runs the platform of the folder."""
+        return self._lock is not None
+
     def release(self) -> None:
-        self.note.unlink(missing_ok=True)
+        """Give the folder up. Without having claimed it nothing happens: the note is another's."""
         if self._lock is not None:
+            self.note.unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 

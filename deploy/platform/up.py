@@ -85,9 +85,11 @@ async def run(port: int, brokers: int, demo_data: bool) -> int:
         return 0
     finally:
         since = time.monotonic()
+        ours = platform.home.claimed
         with console.status("Stopping ..."):
             await platform.close()
-        console.print(f"Stopped after {time.monotonic() - since:.1f} s. The data stay in {platform.home.path}")
+        if ours:
+            console.print(f"Stopped after {time.monotonic() - since:.1f} s. The data stay in {platform.home.path}")
 
 
 async def _load_demo_data(platform: Platform, steps: Steps) -> list[tuple[str, str, str]]:

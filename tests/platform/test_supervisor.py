@@ -46,6 +46,7 @@ async def test_parts_are_killed_and_started_and_nothing_is_left(own_folder: Path
         assert (await ask(platform.urls["mail"] + "/messages"))[1] == {"items": []}
         with pytest.raises(AlreadyRunning):
             await Platform(own_folder, services=[]).open()
+        assert platform.home.owner() is not None
         crashed = next(running for running in platform.home.children() if running.name == "mail").process()
         assert crashed is not None
         crashed.kill()
