@@ -30,6 +30,7 @@ CHECKS: dict[str, list[str]] = {
     "requirements": [sys.executable, "-m", "deploy.checks.requirements", "check"],
     "lint": [sys.executable, "-m", "ruff", "check", "--output-format", "concise", "."],
     "format": [sys.executable, "-m", "ruff", "format", "--check", "--output-format", "concise", "."],
+    "containers": [sys.executable, "-m", "deploy.checks.containers"],
     "tidiness": [sys.executable, "-m", "deploy.checks.tidiness"],
 }
 
