@@ -80,7 +80,9 @@ async def check_out(session: AsyncSession, quote: Quote, body: Checkout, caller:
         (seat_line(order, i, s.seat, s.label, s.zone_name, s.minor) for i, s in enumerate(quote.seats)),
     )
     _name_participants(order, holders, customer)
-    await happen(session, order, h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings)), cause)
+    await happen(
+        session, order, h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings, quote.payment_seconds)), cause
+    )
     return order
 
 
@@ -144,11 +146,11 @@ def _name_participants(order: Order, holders: dict[str, Contact], customer: Cont
         line.participant_phone = holder.phone if own else customer.phone
 
 
-def _pay_by(body: Buying, settings: Settings) -> datetime:
+def _pay_by(body: Buying, settings: Settings, seconds: int | None = None) -> datetime:
     wait = (
         timedelta(days=settings.invoice_days)
         if body.payment_method == "invoice"
-        else timedelta(seconds=settings.payment_seconds)
+        else timedelta(seconds=seconds or settings.payment_seconds)
     )
     return datetime.now(UTC) + wait
 

@@ -34,6 +34,8 @@ class Quote:
     currency: str
     invoice_allowed: bool
     hold_until: datetime
+    payment_seconds: int | None
+    """How long this show's card orders may wait for their money, if it is not the usual time."""
 
 
 async def verify(keys: KeySet, token: str, order_id: UUID) -> Quote:
@@ -68,6 +70,7 @@ def _read(claims: dict[str, Any]) -> Quote:
         currency=claims["currency"],
         invoice_allowed=bool(claims.get("invoice", False)),
         hold_until=datetime.fromtimestamp(float(claims["hold_until"]), UTC),
+        payment_seconds=claims.get("payment_seconds"),
     )
     if not quote.seats or sum(seat.minor for seat in quote.seats) != int(claims["total"]):
         raise ValueError("the total is not the sum of the seats")

@@ -14,6 +14,7 @@ from services.ticketing import metrics
 from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold
 from services.ticketing.holds import seats
 from services.ticketing.holds.tables import Hold, HoldStatus
+from services.ticketing.shows.tables import Show
 from services.ticketing.tickets.tables import OrderRecord, OrderStage
 
 WORTH_EXTENDING = timedelta(seconds=1)
@@ -27,15 +28,25 @@ async def lock_hold(session: AsyncSession, hold_id: UUID) -> Hold | None:
 
 
 async def extend_hold(
-    session: AsyncSession, hold_id: UUID, organisation: UUID | None, *, lifetime: timedelta, limit: timedelta | None
+    session: AsyncSession,
+    hold_id: UUID,
+    organisation: UUID | None,
+    *,
+    lifetime: timedelta | None,
+    usual: timedelta,
+    limit: timedelta | None,
 ) -> Hold:
-    """Lets a hold live for `lifetime` from now, at most until its limit. With `organisation` (of staff) the hold must
+    """Lets a hold live for `lifetime` from now, else for its show's booking period or the `usual` one, at most until
+    its limit. With `organisation` (of staff) the hold must
     be theirs, and `limit` from its beginning is the limit instead.
 
     Raises `NoSuchHold`, `HoldEnded` and `HoldAtItsLimit`.
     """
     hold = await _living(session, hold_id, organisation)
     now = await seats.database_now(session)
+    if lifetime is None:
+        own = (await session.get_one(Show, hold.show_id)).hold_seconds
+        lifetime = timedelta(seconds=own) if own else usual
     if limit is not None:
         hold.latest_at = max(hold.latest_at, hold.placed_at + limit)
     until = min(now + lifetime, hold.latest_at)

@@ -238,7 +238,7 @@ class Lane:
     async def _take(self, requests: list[Request]) -> None:
         connection = self._connection or await self._open()
         metrics.HOLD_BATCH.observe(len(requests))
-        rows = [self._row(request) for request in requests]
+        rows = [self.row(request) for request in requests]
         async with asyncio.timeout(STATEMENT_SECONDS):
             verdicts = await connection.fetch(
                 statement.TAKE_SEATS, *map(list, zip(*rows, strict=True)), list({r.layout.show_id for r in requests})
@@ -274,7 +274,7 @@ class Lane:
             else:
                 request.answer(Granted(row["expires_at"], terms.from_json(row["terms"]), repeated=True))
 
-    def _row(self, request: Request) -> tuple[Any, ...]:
+    def row(self, request: Request) -> tuple[Any, ...]:
         """The parameters of one hold, its event ready for Kafka."""
         layout = request.layout
         now = datetime.fromtimestamp(time.time() + self._offset, UTC)

@@ -112,6 +112,7 @@ class BoxOffice:
                 invoice_allowed=layout.invoice_allowed,
                 seats=seats,
                 expires_at=granted.expires_at,
+                payment_seconds=layout.payment_seconds,
             )
         )
         return {
@@ -131,7 +132,7 @@ class BoxOffice:
             hold_id=hold_id,
             layout=layout,
             seats=held,
-            lifetime=timedelta(seconds=self._settings.hold_seconds),
+            lifetime=timedelta(seconds=layout.hold_seconds or self._settings.hold_seconds),
             latest=timedelta(
                 seconds=self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds
             ),

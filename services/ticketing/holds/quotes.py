@@ -35,6 +35,7 @@ class Terms:
     invoice_allowed: bool
     seats: Sequence[HeldSeat]
     expires_at: datetime
+    payment_seconds: int | None
 
 
 class Quotes:
@@ -67,6 +68,7 @@ class Quotes:
                 "currency": terms.currency,
                 "total": sum(seat.price.minor for seat in terms.seats),
                 "invoice": terms.invoice_allowed,
+                "payment_seconds": terms.payment_seconds,
                 "hold_until": int(terms.expires_at.timestamp()),
             },
             ttl_seconds=left,

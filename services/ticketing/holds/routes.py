@@ -140,13 +140,14 @@ async def extend_hold(
     """Lets a hold live longer (TKT-20), and signs a new quote."""
     organisation = await _holder(request, hold_id, caller, hold_token)
     settings: Settings = request.app.state.settings
-    lifetime = timedelta(seconds=settings.hold_seconds)
+    lifetime = None
     if extension is not None:
         if organisation is None:
             raise NotYourHold("Only the ticket desk may choose for how long.")
         lifetime = timedelta(minutes=extension.minutes)
     limit = timedelta(seconds=settings.staff_hold_limit_seconds) if organisation else None
-    hold = await commands.extend_hold(tx, hold_id, organisation, lifetime=lifetime, limit=limit)
+    usual = timedelta(seconds=settings.hold_seconds)
+    hold = await commands.extend_hold(tx, hold_id, organisation, lifetime=lifetime, usual=usual, limit=limit)
     return await _describe(request, tx, hold)
 
 

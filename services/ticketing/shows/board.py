@@ -98,6 +98,8 @@ class Board:
             hall_name=hall_name,
             currency=show.currency,
             invoice_allowed=show.invoice_allowed,
+            hold_seconds=show.hold_seconds,
+            payment_seconds=show.payment_seconds,
             status=ShowStatus(show.status),
             places=seats,
             offers=for_sale,

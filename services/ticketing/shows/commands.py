@@ -33,6 +33,8 @@ async def create_show(
     starts_at: datetime,
     currency: str,
     invoice_allowed: bool,
+    hold_seconds: int | None = None,
+    payment_seconds: int | None = None,
     zones: Sequence[ZoneSpec],
 ) -> Layout:
     """Creates a show as a draft (TKT-7, TKT-8). Raises `NoSuchHall` and `PriceZonesRefused`."""
@@ -47,6 +49,8 @@ async def create_show(
         starts_at=starts_at,
         currency=currency,
         invoice_allowed=invoice_allowed,
+        hold_seconds=hold_seconds,
+        payment_seconds=payment_seconds,
         status=ShowStatus.DRAFT,
         version=1,
     )
@@ -65,6 +69,8 @@ async def change_show(
     name: str | None = None,
     starts_at: datetime | None = None,
     invoice_allowed: bool | None = None,
+    hold_seconds: int | None = None,
+    payment_seconds: int | None = None,
 ) -> Layout:
     """Changes what is not None. Raises `NoSuchShow`, `PreconditionFailed` and `ShowClosed`."""
     show = await _lock(session, organisation, show_id)
@@ -73,6 +79,8 @@ async def change_show(
     show.name = show.name if name is None else name
     show.starts_at = show.starts_at if starts_at is None else starts_at
     show.invoice_allowed = show.invoice_allowed if invoice_allowed is None else invoice_allowed
+    show.hold_seconds = hold_seconds or show.hold_seconds
+    show.payment_seconds = payment_seconds or show.payment_seconds
     return await _changed(session, board, show, ShowChanged)
 
 

@@ -44,6 +44,8 @@ class Layout:
     hall_name: str
     currency: str
     invoice_allowed: bool
+    hold_seconds: int | None
+    payment_seconds: int | None
     status: ShowStatus
     places: dict[str, Place]
     """Every seat of the hall, in the plan's order."""

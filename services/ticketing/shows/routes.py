@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import Field
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
@@ -65,6 +66,9 @@ class ZoneIn(Body):
 Zones = Annotated[list[ZoneIn], Field(max_length=MAX_ZONES)]
 
 
+Period = Annotated[int, Field(ge=1, le=30 * 86400)]
+
+
 class ShowIn(Body):
     hall_id: UUID
     name: Name
@@ -72,6 +76,10 @@ class ShowIn(Body):
     currency: Currency
     invoice_allowed: bool = False
     """Whether "Order an invoice" is offered (ORD-39)."""
+    hold_seconds: Period | None = None
+    """How long a buyer has the seats before ordering (SET-5); the platform's own period if there is none."""
+    payment_seconds: Period | None = None
+    """How long a card order may wait for its money; the platform's own period if there is none."""
     price_zones: Zones = Field(default_factory=list)
 
 
@@ -79,6 +87,8 @@ class ShowPatch(Body):
     name: Name | None = None
     starts_at: Moment | None = None
     invoice_allowed: bool | None = None
+    hold_seconds: Period | None = None
+    payment_seconds: Period | None = None
 
 
 class ZonesIn(Body):
@@ -111,6 +121,8 @@ class ShowOut(Body):
     status: ShowStatus
     currency: str
     invoice_allowed: bool
+    hold_seconds: int | None
+    payment_seconds: int | None
     capacity: int
     version: int
     price_zones: list[ZoneOut]
@@ -128,6 +140,8 @@ class ShowOut(Body):
             status=layout.status,
             currency=layout.currency,
             invoice_allowed=layout.invoice_allowed,
+            hold_seconds=layout.hold_seconds,
+            payment_seconds=layout.payment_seconds,
             capacity=len(layout.places),
             version=layout.version,
             price_zones=[
@@ -190,6 +204,15 @@ def _answer(layout: Layout, response: Response) -> ShowOut:
     return ShowOut.of(layout)
 
 
+def _seat_maps(request: Request, show_id: UUID, tx: Tx) -> None:
+    """After a change this process forgets what it knew of the show, before the answer is sent."""
+    maps: SeatMaps = request.app.state.seat_maps
+    sqlalchemy_event.listen(tx.sync_session, "after_commit", lambda _: maps.forget(show_id), once=True)
+
+
+ForgetsShow = Depends(_seat_maps)
+
+
 @router.post("/shows", status_code=201, response_model=ShowOut)
 async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller: Editor) -> Response:
     """Creates a show as a draft (TKT-7, TKT-8)."""
@@ -204,6 +227,8 @@ async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller:
             starts_at=body.starts_at,
             currency=body.currency,
             invoice_allowed=body.invoice_allowed,
+            hold_seconds=body.hold_seconds,
+            payment_seconds=body.payment_seconds,
             zones=[zone.spec() for zone in body.price_zones],
         )
         return ShowOut.of(layout)
@@ -211,7 +236,7 @@ async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller:
     return await once.run(tx, 201, command, headers={"ETag": etag(1)})
 
 
-@router.patch("/shows/{show_id}")
+@router.patch("/shows/{show_id}", dependencies=[ForgetsShow])
 async def change_show(
     show_id: UUID, body: ShowPatch, version: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
@@ -222,7 +247,7 @@ async def change_show(
     return _answer(layout, response)
 
 
-@router.put("/shows/{show_id}/price-zones")
+@router.put("/shows/{show_id}/price-zones", dependencies=[ForgetsShow])
 async def set_price_zones(
     show_id: UUID, body: ZonesIn, seen: Seen, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
@@ -232,7 +257,7 @@ async def set_price_zones(
     return _answer(layout, response)
 
 
-@router.post("/shows/{show_id}/price-zones/assign")
+@router.post("/shows/{show_id}/price-zones/assign", dependencies=[ForgetsShow])
 async def assign_price(
     show_id: UUID, body: AssignIn, seen: Seen, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
@@ -250,13 +275,13 @@ async def assign_price(
     return _answer(layout, response)
 
 
-@router.post("/shows/{show_id}/start-sale")
+@router.post("/shows/{show_id}/start-sale", dependencies=[ForgetsShow])
 async def start_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, response: Response) -> ShowOut:
     """Makes the tickets available (TKT-14)."""
     return _answer(await commands.start_sale(tx, board, caller.staff_organisation, show_id), response)
 
 
-@router.post("/shows/{show_id}/stop-sale")
+@router.post("/shows/{show_id}/stop-sale", dependencies=[ForgetsShow])
 async def stop_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, response: Response) -> ShowOut:
     """Makes the purchase of tickets unavailable from this moment (TKT-25)."""
     return _answer(await commands.stop_sale(tx, board, caller.staff_organisation, show_id), response)

@@ -15,7 +15,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
@@ -53,6 +53,9 @@ READ = text("""
 """)
 
 
+VERSION = text("SELECT version FROM show WHERE id = :show_id")
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """An answer ready to be sent."""
@@ -77,6 +80,7 @@ class _Map:
         self.dirty: set[str] = set()
         self.taken_meanwhile: set[str] = set()
         self.read_at = float("-inf")
+        self.current = True
         self.lock = asyncio.Lock()
         self._view: tuple[int, View] | None = None
 
@@ -103,6 +107,12 @@ class _Map:
             _, seat = heapq.heappop(self.queue)
             if self.ends.get(seat, now + 1) <= now:
                 self.free(seat)
+
+    def is_old(self, refresh_seconds: float) -> bool:
+        return time.monotonic() - self.read_at > refresh_seconds
+
+    def must_read(self, refresh_seconds: float) -> bool:
+        return bool(self.dirty) or self.is_old(refresh_seconds)
 
     def of_hold(self, hold_id: UUID) -> list[str]:
         return [seat for seat, holder in self.holds.items() if holder == hold_id]
@@ -140,18 +150,29 @@ class SeatMaps:
 
     async def view(self, show_id: UUID) -> tuple[Layout, View]:
         """The seats as they are now. Raises `NoSuchShow`."""
-        found = self._maps.get(show_id)
-        if found is None:
-            found = _Map(await self._board.get(show_id))
-            found = self._maps.setdefault(show_id, found)
-            if len(self._maps) > KEPT:
-                self._maps.popitem(last=False)
-        self._maps.move_to_end(show_id)
-        if self._must_read(found):
+        found = self._maps.get(show_id) or await self._open(show_id)
+        if found.must_read(self._refresh_seconds):
             async with found.lock:
-                await self._read(found)
+                if found.must_read(self._refresh_seconds):
+                    await self._read(found)
+        if not found.current:
+            found = await self._open(show_id)
+            await self._read(found)
         found.expire()
         return found.layout, found.view()
+
+    async def _open(self, show_id: UUID) -> _Map:
+        found = _Map(await self._board.get(show_id))
+        known = self._maps.setdefault(show_id, found)
+        self._maps.move_to_end(show_id)
+        if len(self._maps) > KEPT:
+            self._maps.popitem(last=False)
+        return known
+
+    def forget(self, show_id: UUID) -> None:
+        """The show itself was changed; what is known of it is read anew."""
+        self._board.forget(show_id)
+        self._maps.pop(show_id, None)
 
     def taken(self, requests: Sequence[Request]) -> None:
         """The lane of this process took seats; later events about them say nothing new."""
@@ -176,8 +197,7 @@ class SeatMaps:
         """What an event of the service says of seats."""
         match event.data:
             case ShowState() as show:
-                self._board.forget(show.show_id)
-                self._maps.pop(show.show_id, None)
+                self.forget(show.show_id)
             case HoldPlaced() as hold:
                 found = self._maps.get(hold.show_id)
                 if found is not None:
@@ -194,23 +214,21 @@ class SeatMaps:
             case _:
                 pass
 
-    def _must_read(self, found: _Map) -> bool:
-        return bool(found.dirty) or time.monotonic() - found.read_at > self._refresh_seconds
-
     async def _read(self, found: _Map) -> None:
-        if not self._must_read(found):
-            return
-        whole = time.monotonic() - found.read_at > self._refresh_seconds
+        whole = found.is_old(self._refresh_seconds)
         dirty, found.dirty = found.dirty, set()
-        # What the lane takes while the statement runs is newer than what the statement sees.
+        # What the lane takes while the statements run is newer than what they see.
         found.taken_meanwhile = set()
         metrics.SEATMAP_READS.labels("whole" if whole else "seats").inc()
+        parameters = {"show_id": found.layout.show_id, "seats": None if whole else sorted(dirty)}
         try:
             async with self._db.as_worker() as session:
-                parameters: dict[str, Any] = {
-                    "show_id": found.layout.show_id,
-                    "seats": None if whole else sorted(dirty),
-                }
+                if whole:
+                    version = await session.scalar(VERSION, {"show_id": found.layout.show_id})
+                    if version != found.layout.version:
+                        self.forget(found.layout.show_id)
+                        found.current = False
+                        return
                 rows = (await session.execute(READ, parameters)).all()
         except BaseException:
             found.dirty |= dirty

@@ -16,7 +16,11 @@ class Show(Base):
     """A performance in a hall. Every change of it or of its price zones adds one to `version`."""
 
     __tablename__ = "show"
-    __table_args__ = (Index(None, "organisation", "starts_at"), Index(None, "starts_at"))
+    __table_args__ = (
+        Index(None, "organisation", "starts_at"),
+        Index(None, "starts_at"),
+        CheckConstraint("hold_seconds > 0 AND payment_seconds > 0", name="periods"),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     organisation: Mapped[UUID]
@@ -25,6 +29,10 @@ class Show(Base):
     starts_at: Mapped[datetime]
     currency: Mapped[str]
     invoice_allowed: Mapped[bool] = mapped_column(server_default="false")
+    hold_seconds: Mapped[int | None]
+    """The booking period of this show (SET-5); the platform's own when null."""
+    payment_seconds: Mapped[int | None]
+    """How long a card order of this show may wait for its money; the platform's own when null."""
     status: Mapped[str] = mapped_column(server_default="draft")
     """A `ShowStatus`."""
     version: Mapped[int] = mapped_column(server_default="1")

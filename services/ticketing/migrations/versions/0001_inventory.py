@@ -79,10 +79,13 @@ def _halls_and_shows() -> None:
         sa.Column("starts_at", MOMENT, nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("invoice_allowed", sa.Boolean(), nullable=False, server_default="false"),
+        sa.Column("hold_seconds", sa.BigInteger()),
+        sa.Column("payment_seconds", sa.BigInteger()),
         sa.Column("status", sa.Text(), nullable=False, server_default="draft"),
         sa.Column("version", sa.BigInteger(), nullable=False, server_default="1"),
         sa.Column("created_at", MOMENT, nullable=False, server_default=sa.func.now()),
         sa.Column("updated_at", MOMENT, nullable=False, server_default=sa.func.now()),
+        sa.CheckConstraint("hold_seconds > 0 AND payment_seconds > 0", name="periods"),
         sa.Index("ix_show_organisation_starts_at", "organisation", "starts_at"),
         sa.Index("ix_show_starts_at", "starts_at"),
     )
