@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +17,18 @@ from contracts.orders import OfferChanged, OfferKind, OfferPublished
 from services.orders.errors import OfferNotFound, SkuTaken
 from services.orders.models import Offer
 
+DEAREST = 10**12
+"""So that a thousand of them still fit into an amount of the contracts."""
+
+
+def _sensible(price: Money) -> Money:
+    if not 0 <= price.minor <= DEAREST:
+        raise ValueError(f"a price is between 0 and {DEAREST} minor units")
+    return price
+
+
+Price = Annotated[Money, AfterValidator(_sensible)]
+
 
 class NewOffer(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
@@ -24,19 +36,22 @@ class NewOffer(BaseModel):
     kind: OfferKind
     sku: str = Field(min_length=1, max_length=64)
     name: str = Field(min_length=1, max_length=200)
-    price: Money
+    price: Price
     invoice_allowed: bool = False
     """Whether "Order an invoice" is offered (ORD-39)."""
     on_sale: bool = True
+    group: str | None = Field(default=None, min_length=1, max_length=200)
+    """The group that students of a course join (ORD-50)."""
 
 
 class OfferChange(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
-    price_minor: int | None = Field(default=None, ge=0, lt=2**53)
+    price_minor: int | None = Field(default=None, ge=0, le=DEAREST)
     invoice_allowed: bool | None = None
     on_sale: bool | None = None
+    group: str | None = Field(default=None, min_length=1, max_length=200)
 
 
 async def publish_offer(session: AsyncSession, organisation: UUID, body: NewOffer) -> Offer:
@@ -51,6 +66,7 @@ async def publish_offer(session: AsyncSession, organisation: UUID, body: NewOffe
         currency=body.price.currency,
         invoice_allowed=body.invoice_allowed,
         on_sale=body.on_sale,
+        group_name=body.group,
         version=1,
     )
     session.add(offer)
@@ -69,6 +85,8 @@ async def change_offer(session: AsyncSession, offer: Offer, change: OfferChange)
     values = change.model_dump(exclude_none=True)
     if "price_minor" in values:
         offer.price = values.pop("price_minor")
+    if "group" in values:
+        offer.group_name = values.pop("group")
     for name, value in values.items():
         setattr(offer, name, value)
     offer.version += 1

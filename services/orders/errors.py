@@ -13,6 +13,10 @@ class OfferNotFound(NotFound):
     slug, title = "offer-not-found", "There is no such offer"
 
 
+class NoAccess(NotFound):
+    slug, title = "no-access", "Nothing opens here"
+
+
 class PaymentNotFound(NotFound):
     slug, title = "payment-not-found", "There is no such payment"
 

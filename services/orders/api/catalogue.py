@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,6 +20,7 @@ from services.orders.api.buyers import CheckedOut, answer, begin_payment
 from services.orders.api.common import Config, Db, Staff
 from services.orders.catalogue import NewOffer, OfferChange, change_offer, find_offer, list_offers, publish_offer
 from services.orders.checkout import OfferCheckout, buy_offer
+from services.orders.enrolments import enter
 from services.orders.errors import OfferNotOnSale
 from services.orders.models import Offer
 
@@ -37,6 +38,7 @@ class OfferView(BaseModel):
     price: Money
     invoice_allowed: bool
     on_sale: bool
+    group: str | None
     version: int
 
 
@@ -97,6 +99,29 @@ async def order_offer(
     return await answer(request, order, payment)
 
 
+class Course(BaseModel):
+    """What a student sees behind the access address."""
+
+    enrolment_id: UUID
+    offer_id: UUID
+    course: str
+    student: str
+    group: str | None
+
+
+@router.get("/learn/{token}")
+async def learn(token: Annotated[str, Path(max_length=100)], caller: Anybody, tx: WorkerTx) -> Course:
+    """The course that a student paid for; closed again when the money went back (ORD-50, ROL-5)."""
+    enrolment = await enter(tx, token)
+    return Course(
+        enrolment_id=enrolment.id,
+        offer_id=enrolment.offer_id,
+        course=enrolment.course,
+        student=enrolment.student_name,
+        group=enrolment.group_name,
+    )
+
+
 def _view(offer: Offer) -> OfferView:
     return OfferView(
         offer_id=offer.id,
@@ -106,5 +131,6 @@ def _view(offer: Offer) -> OfferView:
         price=Money(minor=offer.price, currency=offer.currency),
         invoice_allowed=offer.invoice_allowed,
         on_sale=offer.on_sale,
+        group=offer.group_name,
         version=offer.version,
     )

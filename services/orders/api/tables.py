@@ -87,6 +87,7 @@ class Student(BaseModel):
     name: str
     email: str | None
     phone: str | None
+    group: str | None
 
 
 class StudentList(BaseModel):
@@ -95,9 +96,9 @@ class StudentList(BaseModel):
 
 
 @router.get("/enrolments")
-async def student_list(caller: Staff, tx: Tx, offer_id: UUID | None = None) -> StudentList:
-    """The students, of one course or of all (ORD-50, REG-12)."""
-    found = await students(tx, caller.staff_organisation, offer_id)
+async def student_list(caller: Staff, tx: Tx, offer_id: UUID | None = None, group: str | None = None) -> StudentList:
+    """The students, of one course or group or of all (ORD-50, REG-12)."""
+    found = await students(tx, caller.staff_organisation, offer_id, group)
     items = [
         Student(
             enrolment_id=row.id,
@@ -107,6 +108,7 @@ async def student_list(caller: Staff, tx: Tx, offer_id: UUID | None = None) -> S
             name=row.student_name,
             email=row.student_email,
             phone=row.student_phone,
+            group=row.group_name,
         )
         for row in found
     ]

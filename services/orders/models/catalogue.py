@@ -26,6 +26,8 @@ class Offer(Base):
     currency: Mapped[str]
     invoice_allowed: Mapped[bool] = mapped_column(server_default=text("false"))
     on_sale: Mapped[bool] = mapped_column(server_default=text("true"))
+    group_name: Mapped[str | None]
+    """The group that students of the course join at present, if there is one (ORD-50)."""
     version: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -46,6 +48,8 @@ class Enrolment(Base):
     student_email: Mapped[str | None]
     student_phone: Mapped[str | None]
     access_url: Mapped[str]
+    access_token: Mapped[str | None] = mapped_column(unique=True)
+    group_name: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
