@@ -21,6 +21,8 @@ from chassis.logging import get_logger
 log = get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+UNSTORABLE = "22"
+"""SQLSTATE class: the value itself is what PostgreSQL refuses."""
 
 
 class Problem(Exception):
@@ -125,6 +127,8 @@ def install(app: FastAPI) -> None:
         if is_passing(error):
             log.warning("request failed for a passing reason", path=request.url.path, error=repr(error))
             return response(Unavailable("The service cannot reach its database. Try again in a moment."))
+        if isinstance(error, DBAPIError) and (getattr(error.orig, "sqlstate", None) or "").startswith(UNSTORABLE):
+            return response(Invalid("A value in the request cannot be stored: a number too large, or a NUL character."))
         return unexpected(request, error)
 
 
