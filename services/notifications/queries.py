@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -142,6 +142,6 @@ def _position(cursor: str) -> tuple[datetime, UUID]:
         moment = datetime.fromisoformat(created_at)
         if moment.tzinfo is None:
             raise ValueError("no zone")
-        return moment, UUID(message_id)
+        return moment.astimezone(UTC), UUID(message_id)
     except (ValueError, binascii.Error, OverflowError):
         raise Invalid("The cursor is not one this list has given.") from None

@@ -10,6 +10,7 @@ from aiohttp import web
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
+from chassis.jobs import Job, run_forever
 from contracts.envelope import decode
 from contracts.notifications import Channel, MessageFailed, MessageSent
 from contracts.orders import Participant
@@ -130,6 +131,27 @@ async def test_an_outage_of_the_mail_server_costs_no_attempts(office: Office):
     await office.smtp.start()
     await eventually(lambda: courier.run(office.db))
     assert [message.attempts for message in await office.messages(status="sent")] == [1, 1]
+
+
+@pytest.mark.slow
+async def test_a_mail_server_that_is_down_for_20_seconds_loses_and_doubles_nothing(office: Office):
+    courier = office.courier()
+    work = asyncio.create_task(run_forever(Job("deliver", 0.2, courier.run), office.db))
+    try:
+        await paid_order(office)
+        await eventually(lambda: len(office.smtp.mails) == 1)
+        await office.smtp.stop()
+        for _ in range(10):
+            await paid_order(office, OLENA, TARAS)
+        await asyncio.sleep(20)
+        assert len(office.smtp.mails) == 1
+        await office.smtp.start()
+        await eventually(lambda: len(office.smtp.mails) == 21, timeout=30)
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    assert set(office.smtp.message_ids.values()) == {1}
+    assert {message.attempts for message in await office.messages(status="sent")} == {1}
 
 
 async def test_the_connection_is_kept_and_replaced_when_the_server_has_closed_it(office: Office):
