@@ -51,15 +51,24 @@ class PostgresServer:
     Blocking; a caller in an event loop runs `prepare` and `wait_ready` in a thread and `spawn` in the main thread.
     """
 
-    def __init__(self, data: Path, port: int, *, log: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        port: int,
+        *,
+        log: Path,
+        settings: Mapping[str, str] | None = None,
+        binaries: Path = BINARIES,
+    ) -> None:
+        self.binaries = binaries
         self.data = data.absolute()
         self.port = port
         self.log = log
-        self.user = _Unprivileged.choose(self.data, BINARIES)
+        self.user = _Unprivileged.choose(self.data, binaries / "postgres")
         options = [f"-c{name}={value}" for name, value in {**SETTINGS, **(settings or {})}.items()]
         self.child = Child(
             "postgres",
-            [str(BINARIES / "postgres"), "-D", str(self.data), "-p", str(port), *options],
+            [str(binaries / "postgres"), "-D", str(self.data), "-p", str(port), *options],
             log=log,
             cwd=Path("/"),
             stop_signal=signal.SIGINT,
@@ -92,7 +101,7 @@ class PostgresServer:
         """Return when queries are answered (also after crash recovery)."""
         wait_until_answers(self.child, self.port, timeout, remedy="look at the end of the log")
         deadline = time.monotonic() + timeout
-        ready = [str(BINARIES / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-d", "postgres"]
+        ready = [str(self.binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port), "-d", "postgres"]
         while subprocess.run(ready, check=False).returncode != 0:
             if time.monotonic() > deadline or not self.child.running:
                 raise StartFailed("postgres", "does not accept connections", log=self.log)
@@ -121,7 +130,7 @@ class PostgresServer:
             self.user.give(self.data, secret)
         command = [
             *(self.user.prefix() if self.user else ()),
-            str(BINARIES / "initdb"),
+            str(self.binaries / "initdb"),
             f"--pgdata={self.data}",
             f"--username={SUPERUSER}",
             f"--pwfile={secret}",
@@ -198,7 +207,9 @@ class _Unprivileged:
         who = (setpriv, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups")
         if not self.walled:
             return (*who, "--inh-caps=-all", *_pdeath())
-        return (*who, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", *_pdeath())
+        # access(2), by which PostgreSQL looks for its programs, heeds the capability only with the securebit.
+        keep = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup")
+        return (*who, *keep, *_pdeath())
 
     def give(self, *paths: Path) -> None:
         for path in paths:
