@@ -12,7 +12,7 @@ from chassis.db import Database
 from deploy.platform.databases import DatabaseUrls
 from services.ticketing.main import create
 from services.ticketing.settings import Settings
-from tests.harness import Kafka, Postgres, TokenMint, serve
+from tests.harness import Kafka, Postgres, TokenMint, eventually, serve
 from tests.ticketing.theatre import Theatre
 
 
@@ -49,17 +49,27 @@ async def db(settings: Settings) -> AsyncIterator[Database]:
 
 
 @pytest.fixture(scope="session")
-async def service_url(postgres: Postgres, tokens: TokenMint, kafka: Kafka) -> AsyncIterator[str]:
+async def service_url(
+    postgres: Postgres, tokens: TokenMint, kafka: Kafka, http: aiohttp.ClientSession
+) -> AsyncIterator[str]:
     """The whole service, with a database of its own."""
     urls = await postgres.create_database("ticketing")
     more = {"hold_seconds": 60, "hold_limit_seconds": 90, "public_url": "http://gateway.test"}
     async with serve(create(settings_for(urls, tokens, kafka, **more))) as url:
+
+        async def ready() -> bool:
+            async with http.get(f"{url}/readyz") as answer:
+                return answer.status == 200
+
+        await eventually(ready, timeout=60)
         yield url
 
 
 @pytest.fixture(scope="session")
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
+    # Shorter than the server's, so that no request meets a connection that the server is just closing.
+    connector = aiohttp.TCPConnector(keepalive_timeout=2, limit=300)
+    async with aiohttp.ClientSession(connector=connector) as session:
         yield session
 
 
