@@ -1,6 +1,6 @@
 """Handles events: at least once from Kafka, effects exactly once, and a bad record never blocks a partition.
 
-A batch of records is one transaction: inbox, effects and new events commit together, then the offsets. If it fails
+A part of a batch is one transaction: inbox, effects and new events commit together; then the offsets. If it fails
 for a passing reason (database gone, deadlock) it is tried again in place, for as long as it takes; for any other,
 each record gets a transaction of its own and the bad ones go to the dead letters. A record that is no event of ours is
 a dead letter; an event of an unknown type, or one nobody handles, is counted and skipped.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -44,6 +45,8 @@ H = TypeVar("H", bound=Callable[..., Awaitable[None]])
 POLL_MS = 10
 """FastStream also sleeps this long after an empty poll."""
 RETRY_SECONDS = (0.1, 5.0)
+TRANSACTION_SECONDS = 0.2
+"""About how long a transaction may hold its locks: people wait for the same rows. Sets how many events it gets."""
 ATTEMPTS = 3
 """How often a record alone is tried before it is a dead letter: a lost race may succeed the second time."""
 
@@ -97,6 +100,7 @@ class ConsumerRunner:
         self._consumer = consumer
         self._db = db
         self._stopping = asyncio.Event()
+        self._chunk = 20
         self.stopped = False
         """True after too many dead letters; an operator must look and restart."""
         self._dead_letters = DeadLetters(
@@ -189,19 +193,31 @@ class ConsumerRunner:
     async def _process(self, records: Sequence[Record]) -> list[tuple[Record, str]]:
         """Applies the records' effects. Returns those that cannot be handled, with the reason."""
         events, bad = self._decode(records)
-        if not events:
-            return bad
+        while events:
+            chunk, events = events[: self._chunk], events[self._chunk :]
+            bad += await self._process_chunk(chunk)
+        return bad
+
+    async def _process_chunk(self, events: Sequence[tuple[Record, Event[EventData]]]) -> list[tuple[Record, str]]:
+        """One transaction for all, or one for each if that fails."""
+        started = time.monotonic()
         try:
             await self._apply([event for _, event in events])
         except Exception as error:
             if is_passing(error):
+                self._chunk = max(self._chunk // 2, 1)
                 raise
             log.info("batch split", records=len(events), error=repr(error))
-            for record, event in events:
-                reason = await self._apply_alone(event)
-                if reason:
-                    bad.append((record, reason))
-        return bad
+            reasons = [(record, await self._apply_alone(event)) for record, event in events]
+            return [(record, reason) for record, reason in reasons if reason]
+        self._adapt(len(events), time.monotonic() - started)
+        return []
+
+    def _adapt(self, done: int, seconds: float) -> None:
+        if seconds > 2 * TRANSACTION_SECONDS:
+            self._chunk = max(self._chunk // 2, 1)
+        elif done == self._chunk and seconds < TRANSACTION_SECONDS / 2:
+            self._chunk *= 2
 
     def _decode(
         self, records: Sequence[Record]
