@@ -26,7 +26,7 @@ from deploy.checks import partner_view
 from deploy.commands.accounts import ensure_account, ensure_organisation, gateway_session
 from deploy.demo.audit import Audit, audit
 from deploy.demo.client import Client, Refused
-from deploy.demo.story import BUYERS, SEATS_WANTED, Story
+from deploy.demo.story import BUYERS, SEATS_WANTED, SHORT_SECONDS, Story
 from deploy.platform import Platform
 from deploy.platform.processes import StartFailed
 
@@ -35,8 +35,6 @@ SCHEMAS = Path(__file__).parent.parent.parent / "contracts" / "schemas"
 CURRENCY = "UAH"
 PRICES = (95000, 65000, 80000, 45000, 25000, 120050)
 EMAIL, PASSWORD = "organizer@demo.example", "development-only-demo-password"
-HOLD_SECONDS = 25
-PAYMENT_SECONDS = 30
 
 console = Console(width=120)
 
@@ -82,9 +80,8 @@ async def _run(plan: Any, url: str, email: str, password: str, mails: str, seed:
         staff = await stack.enter_async_context(Client(url))
         await staff.sign_in(email, password)
         show = await _open_show(staff, plan)
-        story = Story(
-            url, show["show_id"], f"{random.SystemRandom().randrange(16**6):06x}", random.Random(seed), HOLD_SECONDS
-        )
+        run = f"{random.SystemRandom().randrange(16**6):06x}"
+        story = Story(url, show["show_id"], run, random.Random(seed))
         console.print(f"\n{BUYERS} buyers come at once for about {SEATS_WANTED} seats (seed {seed}) ...")
         started = time.monotonic()
         await story.play(staff)
@@ -110,12 +107,8 @@ async def _throw_away(stack: AsyncExitStack, keep: bool) -> Platform:
             status.update(f"Starting a platform of its own: {', '.join(steps)} ready")
 
     with console.status("Starting a platform of its own ...") as status:
-        environment = {
-            "ticketing": {"HOLD_SECONDS": str(HOLD_SECONDS)},
-            "orders": {"PAYMENT_SECONDS": str(PAYMENT_SECONDS)},
-        }
-        environment["ticketing"]["PAYMENT_BUFFER_SECONDS"] = "2"
-        environment["gateway"] = {"RATE_PER_SECOND": "1000", "RATE_BURST": "2000"}  # all buyers share one address here
+        # All buyers share one address here.
+        environment = {"gateway": {"RATE_PER_SECOND": "1000", "RATE_BURST": "2000"}}
         platform = await stack.enter_async_context(Platform(folder, service_env=environment, report=report))
     async with gateway_session(platform.databases["gateway"].worker) as session:
         organisation = await ensure_organisation(
@@ -157,6 +150,8 @@ async def _open_show(staff: Client, plan: Any) -> Any:
             "starts_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
             "currency": CURRENCY,
             "invoice_allowed": True,
+            "hold_seconds": SHORT_SECONDS,
+            "payment_seconds": SHORT_SECONDS,
             "price_zones": zones,
         },
     )
