@@ -126,6 +126,7 @@ class OrderCard(OrderRow):
     starts_at: datetime | None
     pay_by: datetime | None
     placed_at: datetime | None
+    held_at: datetime | None
     confirmed_at: datetime | None
     cancelled_at: datetime | None
     money_refunded_at: datetime | None
@@ -200,6 +201,7 @@ def card_view(order: Order, notes: list[Note], registered: dict[str, Registered]
         starts_at=order.starts_at,
         pay_by=order.pay_by,
         placed_at=order.placed_at,
+        held_at=order.held_at,
         confirmed_at=order.confirmed_at,
         cancelled_at=order.cancelled_at,
         money_refunded_at=order.money_refunded_at,

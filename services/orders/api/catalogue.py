@@ -11,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.concurrency import IfMatch, check_version, set_etag
-from chassis.edge import Caller, Tx, WorkerTx, public, staff
+from chassis.edge import Caller, Tx, WorkerTx, buyer, public, staff
 from chassis.idempotency import Once
 from contracts.accounts import Role
 from contracts.money import Money
-from contracts.orders import OfferKind
+from contracts.orders import FunnelStage, OfferKind
 from services.orders.api.buyers import CheckedOut, answer, begin_payment
 from services.orders.api.common import Config, Db, Staff
 from services.orders.catalogue import NewOffer, OfferChange, change_offer, find_offer, list_offers, publish_offer
@@ -23,6 +23,7 @@ from services.orders.checkout import OfferCheckout, buy_offer
 from services.orders.enrolments import enter
 from services.orders.errors import OfferNotOnSale
 from services.orders.models import Offer
+from services.orders.wishes import Wish, wish
 
 router = APIRouter(tags=["catalogue"])
 
@@ -97,6 +98,18 @@ async def order_offer(
         order = await buy_offer(session, found, body, caller, settings)
         payment = await begin_payment(session, request, order, caller)
     return await answer(request, order, payment)
+
+
+class Wished(BaseModel):
+    order_id: UUID
+    stage: FunnelStage
+
+
+@router.post("/offers/{offer_id}/wishes", status_code=201)
+async def wish_for(offer_id: UUID, body: Wish, caller: Annotated[Caller, Depends(buyer())], tx: WorkerTx) -> Wished:
+    """ "Add to wish list" and "Watch the price" (ORD-31, ORD-32, ORD-37)."""
+    order = await wish(tx, await find_offer(tx, offer_id), body, caller)
+    return Wished(order_id=order.id, stage=body.stage)
 
 
 class Course(BaseModel):

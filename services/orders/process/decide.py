@@ -81,6 +81,13 @@ def _hold_released(happening: h.HoldReleased, state: State) -> Decision:
 
 
 @_on.register
+def _wished(happening: h.Wished, state: State) -> Decision:
+    if state.stage is not None:
+        return state, ()
+    return replace(state, stage=happening.stage, lines=happening.lines), (Tell(About.CHANGED),)
+
+
+@_on.register
 def _checked_out(happening: h.CheckedOut, state: State) -> Decision:
     if state.stage not in (None, FunnelStage.INTERESTED):
         raise NotPossible("The order was already placed.")
@@ -158,9 +165,9 @@ def _deadline_passed(happening: h.DeadlinePassed, state: State) -> Decision:
 def _cancel_asked(happening: h.CancelAsked, state: State) -> Decision:
     if state.stage is FunnelStage.PAID:
         return _cancel_paid(state, happening.request_id, happening.reason)
-    if state.stage in (FunnelStage.INTERESTED, FunnelStage.AWAITING_PAYMENT):
-        return _cancel_unpaid(state, happening.reason)
-    raise NotPossible("The order is already cancelled.")
+    if state.stage in (None, FunnelStage.CANCELLED):
+        raise NotPossible("The order is already cancelled.")
+    return _cancel_unpaid(state, happening.reason)
 
 
 @_on.register

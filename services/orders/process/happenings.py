@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
+from contracts.orders import FunnelStage
 from services.orders.process.state import Line, PaymentStage
 
 
@@ -24,6 +26,14 @@ class HoldExtended:
 class HoldReleased:
     by_expiry: bool
     """The period ran out; otherwise a person let go of the seats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wished:
+    """A person wants it, or wants it cheaper: a record for staff, that nothing follows from (ORD-31, ORD-32)."""
+
+    lines: tuple[Line, ...]
+    stage: Literal[FunnelStage.WISHLIST, FunnelStage.WATCHING_PRICE]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +123,7 @@ Happening = (
     HoldPlaced
     | HoldExtended
     | HoldReleased
+    | Wished
     | CheckedOut
     | PaymentOpened
     | PaymentSeen
