@@ -28,7 +28,7 @@ up: $(READY)
 	@exec $(PYTHON) -m deploy.platform.up --port $(PORT) --brokers $(BROKERS)
 
 down:
-	@if [ -e $(READY) ]; then exec $(PYTHON) -m deploy.cli down; else echo 'Nothing runs: there is no environment yet.'; fi
+	@if [ -e $(READY) ]; then exec $(PYTHON) -m deploy.platform.down; else echo 'Nothing runs: there is no environment yet.'; fi
 
 demo: $(READY)
 	@exec $(PYTHON) -m deploy.demo $(if $(PLAN),--plan '$(PLAN)') $(if $(PLATFORM),--platform '$(PLATFORM)')

@@ -58,8 +58,10 @@ def test_a_walled_folder_is_no_obstacle(own_folder):
     """A checkout in root's own folder, as containers often have it: programs and data are behind a wall."""
     walled = own_folder / "only-for-me"
     walled.mkdir(mode=0o700)
-    programs = walled / "pginstall18"
+    wheel = BINARIES.parents[1]
+    programs = walled / wheel.name / BINARIES.parent.name
     shutil.copytree(BINARIES.parent, programs, symlinks=True)
+    shutil.copytree(wheel.with_name(f"{wheel.name}.libs"), walled / f"{wheel.name}.libs")
     server = PostgresServer(
         walled / "postgres", free_ports(1)[0], log=walled / "postgres.log", binaries=programs / "bin"
     )
