@@ -169,7 +169,8 @@ async def _messages(result: Audit, staff: Client, cards: Sequence[Figures], mail
         if any(line["ticket_number"] for line in card["lines"]):
             expected.update({line["participant"]["email"] for line in card["lines"] if line["ticket_number"]})
     result.accounts.append(Account("notifications", [f"messages: {_words(others)}"]))
-    result.same("recipients of tickets, once for each order", expected, sent)
+    result.same("recipients still without their tickets", [], sorted((expected - sent).elements()))
+    result.same("recipients who got tickets twice, or somebody else's", [], sorted((sent - expected).elements()))
     if mails is None:
         return
     caught = await staff.ask("GET", f"{mails}/messages")

@@ -74,7 +74,7 @@ class Client:
             content = _json(text)
             if answer.status >= 400:
                 raise Refused(method, path, answer.status, content if isinstance(content, dict) else {"detail": text})
-            return Answer(answer.status, content, dict(answer.headers))
+            return Answer(answer.status, content, answer.headers.copy())
         raise RuntimeError(f"{method} {path} was never served")
 
     async def pay_by_card(self, page: str, number: str = "4242424242424242") -> None:

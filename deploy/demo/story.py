@@ -232,11 +232,11 @@ class Story:
                 await self.act(staff, purchase, "mark-paid", {})
                 purchase.outcome = "paid"
             elif purchase.part == "is refunded":
-                await self.until(staff, purchase, _confirmed)
+                await self.mailed(staff, purchase)
                 await self.act(staff, purchase, "refunds", {"reason": "the buyer fell ill"})
                 purchase.outcome = "refunded"
             elif purchase.part == "gets one seat refunded":
-                order = await self.until(staff, purchase, _confirmed)
+                order = await self.mailed(staff, purchase)
                 line = order["lines"][-1]["line_id"]
                 await self.act(staff, purchase, "refunds", {"line_ids": [line], "reason": "one guest cannot come"})
                 purchase.outcome = "one seat refunded"
@@ -258,6 +258,16 @@ class Story:
             except Refused as refused:
                 if refused.status != 412:
                     raise
+
+    async def mailed(self, staff: Client, purchase: Purchase) -> dict[str, Any]:
+        """The order once its tickets have reached everybody: tickets that become void before are not mailed."""
+        order = await self.until(staff, purchase, _confirmed)
+        path = f"/api/notifications/messages?order_id={purchase.order_id}&template=tickets_issued"
+        async with asyncio.timeout(120):
+            while True:
+                if {mail["status"] for mail in (await staff.ask("GET", path))["items"]} == {"sent"}:
+                    return order
+                await asyncio.sleep(0.5)
 
     async def until(
         self, client: Client, purchase: Purchase, reached: Callable[[dict[str, Any]], bool], seconds: float = 120
