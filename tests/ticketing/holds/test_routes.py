@@ -11,6 +11,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from contracts.accounts import Role
+from tests.harness import eventually
 from tests.ticketing.plans import plan
 
 
@@ -165,3 +166,26 @@ async def test_crowds_at_the_edge(theatre):
     assert sum(a.status == 201 for a in answers) == 40
     won = [a.body["seats"][0]["seat"] for a in answers if a.status == 201]
     assert len(set(won)) == 40
+
+
+@pytest.mark.shows("TKT-15")
+async def test_a_show_may_have_periods_of_its_own_and_seats_return_to_sale(theatre):
+    show = await theatre.show(hold_seconds=1, payment_seconds=7)
+    hold = (await theatre.hold(show, "1-1")).body
+    assert jwt.decode(hold["quote"], options={"verify_signature": False})["payment_seconds"] == 7
+    assert (await theatre.seats(show))["1-1"] == "held"
+    await theatre.see(show, **{"1-1": "free"})
+    assert (await theatre.hold(show, "1-1")).status == 201
+
+    async def expired() -> bool:
+        answer = await theatre.call("GET", f"/holds/{hold['hold_id']}", role=Role.TICKET_DESK)
+        return answer.body["status"] == "expired"
+
+    await eventually(expired)
+    late = await theatre.call("POST", f"/holds/{hold['hold_id']}/extend", role=Role.TICKET_DESK)
+    assert (late.status, late.body["type"]) == (409, "/problems/hold-ended")
+    path = f"/shows/{show['show_id']}"
+    changed = await theatre.call("PATCH", path, {"hold_seconds": 600}, headers={"If-Match": '"v2"'})
+    assert changed.body["hold_seconds"] == 600
+    longer = (await theatre.hold(show, "1-2")).body
+    assert (datetime.fromisoformat(longer["expires_at"]) - datetime.now(UTC)).total_seconds() > 500
