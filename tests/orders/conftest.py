@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from services.orders.main import create
 from services.orders.settings import Settings
 from tests.harness import Kafka, Postgres, TokenMint, serve
 from tests.orders.fake_provider import FakeProvider
-from tests.orders.stage import Stage, running_ticketing
+from tests.orders.stage import Stage, own_group, running_ticketing
 
 
 @pytest.fixture(scope="package")
@@ -20,7 +21,9 @@ async def theatre(postgres: Postgres, kafka: Kafka, tokens: TokenMint) -> AsyncI
     """One orders service for all tests of the package."""
     urls = await postgres.create_database("orders")
     cards = FakeProvider()
-    async with running_ticketing(kafka.bootstrap_servers) as ticketing, aiohttp.ClientSession() as http:
+    async with AsyncExitStack() as stack:
+        ticketing = await stack.enter_async_context(running_ticketing(kafka.bootstrap_servers))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
         settings = Settings(
             footlights_env="test",
             database_url=urls.owner,
@@ -35,8 +38,9 @@ async def theatre(postgres: Postgres, kafka: Kafka, tokens: TokenMint) -> AsyncI
             log_format="console",
         )
         app = create(settings, {"sandbox": cards})
-        async with serve(app) as url:
-            yield Stage(url, http, tokens, ticketing, cards, app.state.db)
+        with own_group():
+            url = await stack.enter_async_context(serve(app))
+        yield Stage(url, http, tokens, ticketing, cards, app.state.db)
 
 
 @pytest.fixture

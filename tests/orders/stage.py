@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from contracts import orders, ticketing
 from contracts.accounts import AccountRegistered, OrganisationRegistered, Role
 from contracts.envelope import Event, EventData
 from contracts.money import Money
+from services.orders.consumers import consumer
 from services.orders.payments.provider import ProviderStatus
 from tests.harness import TokenMint, eventually
 from tests.orders.fake_provider import SIGNATURE, FakeProvider
@@ -85,6 +86,7 @@ class Ticketing:
         self.signer = Signer(pem.decode(), "footlights-ticketing")
         self.producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
         self.events: dict[UUID, list[Event[Any]]] = defaultdict(list)
+        self.enrolments: dict[UUID, list[orders.EnrolmentOpened]] = defaultdict(list)
         self.silent: set[UUID] = set()
         """Orders whose events are not answered."""
         self.refusing: set[UUID] = set()
@@ -140,6 +142,8 @@ class Ticketing:
 
     async def hear(self, event: Event[Any]) -> None:
         data = event.data
+        if isinstance(data, orders.EnrolmentOpened):
+            self.enrolments[data.order_id].append(data)
         if not isinstance(data, orders.OrderState | orders.TicketsRevoked | orders.PaymentState):
             return
         self.events[data.order_id].append(event)
@@ -329,6 +333,16 @@ class Stage:
         answer = await self.staff("GET", "/ledger")
         assert answer.json["sum"] == 0
         return {row["account"]: row["balance"]["minor"] for row in answer.json["balances"]}
+
+
+@contextlib.contextmanager
+def own_group() -> Iterator[None]:
+    """A consumer group of one's own: two services of one group would share the events, each with half of them."""
+    consumer.group = f"orders-{uuid4().hex[:8]}"
+    try:
+        yield
+    finally:
+        consumer.group = "orders"
 
 
 @contextlib.asynccontextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import zipfile
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -28,7 +30,7 @@ async def listed(stage: Stage, query: str = "") -> list[dict[str, Any]]:
     return answer.json["items"]  # type: ignore[no-any-return]
 
 
-@pytest.mark.shows("ORD-1", "ORD-7", "ORD-8", "ORD-9", "ORD-10", "ORD-11", "ORD-13")
+@pytest.mark.shows("ORD-7", "ORD-8", "ORD-9")
 async def test_the_table_shows_paid_orders_and_all_columns(stage: Stage) -> None:
     paid = await stage.buy()
     new = await placed(stage)
@@ -61,7 +63,7 @@ async def test_four_totals(stage: Stage) -> None:
     }
 
 
-@pytest.mark.shows("ORD-15", "ORD-16", "ORD-17", "ORD-18", "ORD-19", "ORD-20", "ORD-22")
+@pytest.mark.shows("ORD-16", "ORD-17", "ORD-18", "ORD-19")
 async def test_filters_combine_and_sorting_pages(stage: Stage) -> None:
     show = uuid4()
     names = ["Ганна", "борис", "Андрій"]
@@ -89,7 +91,6 @@ async def test_filters_combine_and_sorting_pages(stage: Stage) -> None:
     assert (await stage.staff("GET", "/orders?cursor=nonsense")).status == 422
 
 
-@pytest.mark.shows("ORD-21")
 async def test_search_by_number_and_customer(stage: Stage) -> None:
     order = await placed(stage, customer={"name": "Іван Карпенко-Карий", "phone": "067 123 45 67"})
     await placed(stage)
@@ -99,7 +100,7 @@ async def test_search_by_number_and_customer(stage: Stage) -> None:
         assert [row["id"] for row in found.json["items"]] == ([] if text == "100%" else [order]), text
 
 
-@pytest.mark.shows("ORD-36", "ORD-35")
+@pytest.mark.shows("ORD-35", "ORD-36")
 async def test_staff_see_that_the_client_has_paid_already(stage: Stage) -> None:
     show, customer = uuid4(), {"name": "Панас", "email": "panas@example.com"}
     first = await placed(stage, show_id=show, customer=customer)
@@ -110,7 +111,7 @@ async def test_staff_see_that_the_client_has_paid_already(stage: Stage) -> None:
     assert rows == {first: False, second: True}
 
 
-@pytest.mark.shows("ORD-12", "ORD-23", "ORD-24", "ORD-25", "ORD-56", "REG-3", "REG-5")
+@pytest.mark.shows("ORD-23", "ORD-24", "ORD-25", "ORD-56")
 async def test_the_card_shows_everything(stage: Stage) -> None:
     card = await stage.buy()
     assert card["total"] == {"minor": 25_000, "currency": "UAH"}
@@ -124,7 +125,7 @@ async def test_the_card_shows_everything(stage: Stage) -> None:
     assert card["documents"][0]["url"] == "http://tickets.test/documents/abc"
 
 
-@pytest.mark.shows("ORD-26", "REG-4", "REG-6", "CUS-12")
+@pytest.mark.shows("ORD-26", "REG-6", "CUS-12")
 async def test_what_people_registered_is_shown_beside_what_was_typed(stage: Stage) -> None:
     email = f"{uuid4().hex[:8]}@example.com"
     await stage.register_account(email.upper(), "Марія Адасовська", "+380671234567")
@@ -156,7 +157,7 @@ async def test_notes_and_history(stage: Stage) -> None:
     assert history[-1]["actor"] == "staff@example.com"
 
 
-@pytest.mark.shows("ORD-52", "TKT-21")
+@pytest.mark.shows("ORD-52")
 async def test_cancelling_an_unpaid_order_frees_the_seats_and_tells_nobody(stage: Stage) -> None:
     order = await placed(stage)
     answer = await stage.staff("POST", f"/orders/{order}/cancel", json={"reason": "created by mistake"})
@@ -167,7 +168,7 @@ async def test_cancelling_an_unpaid_order_frees_the_seats_and_tells_nobody(stage
     assert stage.ticketing.told(order, orders.TicketsRevoked) == []
 
 
-@pytest.mark.shows("ORD-53", "REG-10", "ORD-91", "ORD-109")
+@pytest.mark.shows("ORD-91", "ORD-109")
 async def test_cancelling_a_paid_order_voids_the_tickets_then_returns_the_money(stage: Stage) -> None:
     card = await stage.buy()
     stage.ticketing.silent.add(_id(card))
@@ -192,7 +193,7 @@ def _revocations(stage: Stage, card: dict[str, Any]) -> list[Any]:
     return [e for e in stage.ticketing.events[_id(card)] if isinstance(e.data, orders.TicketsRevoked)]
 
 
-@pytest.mark.shows("ORD-57")
+@pytest.mark.shows("ORD-57", "TKT-22")
 async def test_refund_in_part_then_in_full(stage: Stage) -> None:
     card = await stage.buy(seats=3, price=10_000)
     first, *others = [line["line_id"] for line in card["lines"]]
@@ -264,7 +265,7 @@ async def test_deleted_orders_leave_the_lists_and_keep_their_money(stage: Stage)
     await eventually(lambda: stage.ticketing.told(unpaid, orders.OrderCancelled))
 
 
-@pytest.mark.shows("ORD-60")
+@pytest.mark.shows("ORD-20", "ORD-22", "ORD-60")
 async def test_export_is_the_filtered_table_and_harmless(stage: Stage) -> None:
     evil = '=HYPERLINK("http://evil.example";"click")'
     await placed(stage, customer={"name": evil, "phone": "+380671234567"})
@@ -284,9 +285,15 @@ async def test_export_is_the_filtered_table_and_harmless(stage: Stage) -> None:
     assert ";250.00;UAH;New;" in lines[3]
     filtered = await stage.staff("GET", "/orders/export.csv?customer=olha&all=true")
     assert filtered.text.count("\r\n") == 2
+    workbook = await stage.staff("GET", "/orders/export.xlsx?stage=awaiting_payment&sort=user")
+    with zipfile.ZipFile(io.BytesIO(workbook.body)) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    assert "<f>" not in sheet
+    assert sheet.index("+1") < sheet.index("HYPERLINK") < sheet.index("Ольга Кобилянська")
+    assert "<v>250</v>" in sheet
 
 
-@pytest.mark.shows("TKT-5", "SET-10", "ROL-14")
+@pytest.mark.shows("ROL-14")
 async def test_another_organisation_and_buyers_see_nothing(stage: Stage) -> None:
     card = await stage.buy()
     stranger = stage.as_staff(Role.PROJECT_HEAD, organisation=uuid4())

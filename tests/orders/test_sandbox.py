@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
@@ -18,7 +19,7 @@ from services.orders.payments.providers import build_providers
 from services.orders.settings import Settings
 from tests.harness import Kafka, Postgres, TokenMint, eventually, serve
 from tests.orders.fake_provider import FakeProvider
-from tests.orders.stage import Stage, running_ticketing
+from tests.orders.stage import Stage, own_group, running_ticketing
 
 Asgi = Callable[..., Awaitable[None]]
 KEY = {"Authorization": "Bearer development-only-sandbox-key"}
@@ -53,11 +54,10 @@ class Shop(Stage):
 @pytest.fixture(scope="module")
 async def shop_server(postgres: Postgres, kafka: Kafka, tokens: TokenMint) -> AsyncIterator[Shop]:
     urls = await postgres.create_database("orders")
-    async with (
-        running_ticketing(kafka.bootstrap_servers) as ticketing,
-        aiohttp.ClientSession() as http,
-        serve(create_sandbox()) as sandbox,
-    ):
+    async with AsyncExitStack() as stack:
+        ticketing = await stack.enter_async_context(running_ticketing(kafka.bootstrap_servers))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        sandbox = await stack.enter_async_context(serve(create_sandbox()))
         settings = Settings(
             footlights_env="test",
             database_url=urls.owner,
@@ -72,9 +72,11 @@ async def shop_server(postgres: Postgres, kafka: Kafka, tokens: TokenMint) -> As
             log_format="console",
         )
         app = create(settings, build_providers(settings))
-        async with serve(behind_gateway(app)) as url:
-            links.configure(settings.model_copy(update={"public_url": url}))
-            yield Shop(url, http, tokens, ticketing, FakeProvider(), app.state.db, sandbox=sandbox)
+        with own_group():
+            url = await stack.enter_async_context(serve(behind_gateway(app)))
+        links.configure(settings.model_copy(update={"public_url": url}))
+        yield Shop(url, http, tokens, ticketing, FakeProvider(), app.state.db, sandbox=sandbox)
+        links.configure(settings.model_copy(update={"public_url": "http://shop.test"}))
 
 
 @pytest.fixture
