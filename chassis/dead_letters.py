@@ -112,12 +112,14 @@ class DeadLetters:
 async def read(group: str, bootstrap_servers: str) -> AsyncIterator[DeadLetter]:
     """Every dead letter of a group, oldest first, up to the newest at the time of the call."""
     topic = TopicPartition(dead_letter_topic(group).name, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    # Not `seek_to_beginning`: aiokafka's own reset to the end, begun by `assign`, may overtake it.
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         consumer.assign([topic])
         end = (await consumer.end_offsets([topic]))[topic]
-        await consumer.seek_to_beginning(topic)
         while await consumer.position(topic) < end:
             for record in (await consumer.getmany(topic, timeout_ms=1000)).get(topic, []):
                 yield _parse(record)

@@ -49,12 +49,13 @@ async def _tail(
     kafka: str, names: list[str], wanted: dict[str, str], from_start: bool, limit: int, as_json: bool
 ) -> None:
     found = await topics.partitions(kafka)
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False)
+    # Not by seeking: aiokafka's own reset, begun by `assign`, may overtake a seek.
+    start = "earliest" if from_start else "latest"
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset=start)
     await consumer.start()
     shown = 0
     try:
         consumer.assign([TopicPartition(name, number) for name in names for number in range(found.get(name, 0))])
-        await (consumer.seek_to_beginning() if from_start else consumer.seek_to_end())
         while not limit or shown < limit:
             for record in (r for records in (await consumer.getmany(timeout_ms=500)).values() for r in records):
                 attributes = _attributes(record.headers)
