@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -51,6 +51,16 @@ COLUMNS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
 }
 
 
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain NUL characters")
+    return value
+
+
+Words = Annotated[str, AfterValidator(_no_nul)]
+"""PostgreSQL takes no NUL, and an export would find that out in the middle of the file."""
+
+
 class Filters(BaseModel):
     """Each field narrows what the table shows; several apply together (ORD-16, ORD-17)."""
 
@@ -62,11 +72,11 @@ class Filters(BaseModel):
     payment_method: list[PaymentMethod] = []
     show_id: UUID | None = None
     offer_id: UUID | None = None
-    ticket: str | None = None
+    ticket: Words | None = None
     """Name of the price zone."""
-    customer: str | None = None
+    customer: Words | None = None
     """Part of the name, e-mail or phone of the customer."""
-    search: str | None = None
+    search: Words | None = None
     """Order number, customer or participant data, payment reference (ORD-21)."""
     created_from: datetime | None = None
     created_to: datetime | None = None
