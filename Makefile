@@ -54,6 +54,9 @@ format: $(READY)
 lock: $(READY)
 	@$(PYTHON) -m uv pip compile -q pyproject.toml --group platform --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o requirements.lock
+	@$(PYTHON) -m uv pip compile -q pyproject.toml -c requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		-o deploy/docker/requirements.txt
 
 clean: down
 	@rm -rf .footlights build

@@ -1,0 +1,209 @@
+"""docker-compose.yml starts the same as `make up`: images, versions, topics, ports and settings are compared."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from deploy.platform import parts
+from deploy.platform.databases import KINDS, DatabaseUrls, development_password
+from deploy.platform.home import Home
+from deploy.platform.kafka import CLUSTER_ID, KafkaCluster
+from deploy.platform.ports import SERVICES, Ports
+from deploy.platform.postgres import BINARIES, PASSWORD, SETTINGS, SUPERUSER
+from deploy.platform.processes import base_environment
+from tests.deploy.compose import COMPOSE, PARTS, image, published
+from tests.harness import ROOT
+
+PORTS = Ports.counted_from()
+
+
+def test_the_same_parts() -> None:
+    mine = {*SERVICES, "sandbox", "mail", "postgres", "kafka"}
+    jobs = {"topics", *(f"migrate-{service}" for service in SERVICES)}
+    assert set(PARTS) == mine | jobs | {"prometheus", "grafana"}
+
+
+def test_kafka_has_the_version_of_the_jars() -> None:
+    pom = (ROOT / "deploy" / "kafka" / "pom.xml").read_text()
+    (version,) = re.findall(r"<kafka.version>([\d.]+)</kafka.version>", pom)
+    assert image("kafka") == ("apache/kafka", version)
+
+
+def test_postgres_has_the_version_of_the_binaries() -> None:
+    said = subprocess.run([BINARIES / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    assert image("postgres") == ("postgres", said.split()[-1])
+
+
+def test_every_image_names_its_version() -> None:
+    for name, part in PARTS.items():
+        if "image" in part:
+            assert re.fullmatch(r"v?\d+(\.\d+)+", image(name)[1]), f"{name}: {part['image']}"
+
+
+def test_kafka_has_the_same_settings(tmp_path: Path) -> None:
+    cluster = KafkaCluster(tmp_path, [9092], [9093], jars=tmp_path, log=tmp_path / "kafka.log")
+    wanted = cluster.brokers[0].properties()
+    here = {
+        "listeners",
+        "advertised.listeners",
+        "listener.security.protocol.map",
+        "controller.quorum.voters",
+        "log.dirs",
+    }
+    environment = PARTS["kafka"]["environment"]
+    for name, value in wanted.items():
+        given = environment.get("KAFKA_" + name.upper().replace(".", "_"))
+        assert given is not None, name
+        if name not in here:
+            assert given == value, name
+    extra = set(environment) - {"KAFKA_" + name.upper().replace(".", "_") for name in wanted}
+    assert extra == {"CLUSTER_ID", "KAFKA_HEAP_OPTS"}
+    assert environment["CLUSTER_ID"] == CLUSTER_ID
+    heap = [option for option in cluster.java_options() if option.startswith(("-Xmx", "-Xms"))]
+    assert environment["KAFKA_HEAP_OPTS"].split() == heap
+
+
+def test_kafka_is_found_at_the_addresses_it_gives_out() -> None:
+    environment = PARTS["kafka"]["environment"]
+    addresses = dict(entry.split("://") for entry in environment["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    assert addresses == {"PLAINTEXT": "kafka:9092", "HOST": f"127.0.0.1:{PORTS.kafka[0]}"}
+    assert published("kafka") == {PORTS.kafka[0]: PORTS.kafka[0]}
+
+
+def test_postgres_has_the_same_settings() -> None:
+    command = PARTS["postgres"]["command"]
+    assert command[0] == "postgres"
+    given = dict(option.split("=", 1) for option in command[1:] if option != "-c")
+    addresses = {"listen_addresses", "unix_socket_directories"}
+    assert given == {name: value for name, value in SETTINGS.items() if name not in addresses}
+    environment = PARTS["postgres"]["environment"]
+    assert (environment["POSTGRES_USER"], environment["POSTGRES_PASSWORD"]) == (SUPERUSER, PASSWORD)
+    source = (ROOT / "deploy" / "platform" / "postgres.py").read_text()
+    for option in environment["POSTGRES_INITDB_ARGS"].split():
+        assert f'"{option}"' in source, f"make up's initdb has no {option}"
+
+
+def test_the_same_ports() -> None:
+    assert published("gateway") == {8000: PORTS.services["gateway"], 8010: PORTS.sandbox}
+    assert published("mail") == {8025: PORTS.mail_page, 1025: PORTS.smtp}
+    assert published("postgres") == {5432: PORTS.postgres}
+    for part in ("prometheus", "grafana"):
+        published(part)
+
+
+def settings_of(service: str) -> Any:
+    return importlib.import_module(f"services.{service}.settings").Settings
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_same_settings(service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every variable that `make up` gives a service, and no variable that the service does not know."""
+    url = f"postgresql://{service}@127.0.0.1/footlights_{service}"
+    home = Home(tmp_path)
+    tmp_path.mkdir(exist_ok=True)
+    local = parts.environment(
+        service, home=home, ports=PORTS, kafka="x", smtp="y", database=DatabaseUrls(url, url, url)
+    )
+    wanted = set(local) - set(base_environment()) - {"PYTHONUNBUFFERED"}
+    given = PARTS[service]["environment"]
+    optional = {"OTEL_EXPORTER_OTLP_ENDPOINT", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "DOCUMENTS_URL"}
+    # Only migrations know the owner of the tables.
+    assert set(given) - optional == wanted - {"DATABASE_URL"}
+    assert set(PARTS[f"migrate-{service}"]["environment"]) == {"DATABASE_URL"}
+    known = {name.upper() for name in settings_of(service).model_fields}
+    assert set(given) <= known
+    assert int(given["PORT"]) == PORTS.services[service]
+    for name in {*known, *local}:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, str(value))
+    settings = settings_of(service)()
+    assert (settings.host, settings.port) == ("0.0.0.0", PORTS.services[service])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_same_databases(service: str) -> None:
+    urls = {
+        "owner": PARTS[f"migrate-{service}"]["environment"]["DATABASE_URL"],
+        "api": PARTS[service]["environment"]["DATABASE_API_URL"],
+        "worker": PARTS[service]["environment"]["DATABASE_WORKER_URL"],
+    }
+    for kind in KINDS:
+        role = f"{service}_{kind}"
+        assert urls[kind] == f"postgresql://{role}:{development_password(role)}@postgres:5432/footlights_{service}"
+
+
+def listening() -> set[tuple[str, int]]:
+    """Who listens where inside the network of the containers."""
+    found = {(service, PORTS.services[service]) for service in SERVICES}
+    found |= {("kafka", 9092), ("kafka", 9093), ("postgres", 5432), ("mail", 1025), ("prometheus", 9090)}
+    assert PARTS["sandbox"]["network_mode"] == "service:gateway"
+    return found | {("gateway", PORTS.sandbox)}
+
+
+def addresses() -> list[tuple[str, str]]:
+    found = []
+    for name, part in PARTS.items():
+        for value in part.get("environment", {}).values():
+            found += [(name, match) for match in re.findall(r"\w+://[\w.:@-]+", str(value))]
+    for entry in ("datasources/prometheus.yml",):
+        source = yaml.safe_load((ROOT / "deploy" / "grafana" / "provisioning" / entry).read_text())
+        found += [("grafana", one["url"]) for one in source["datasources"]]
+    return found
+
+
+def test_every_address_leads_somewhere() -> None:
+    for part, address in addresses():
+        where = urlsplit(address)
+        if where.scheme in ("http", "smtp", "postgresql") and where.hostname != "127.0.0.1":
+            assert (where.hostname, where.port) in listening(), f"{part}: {address}"
+
+
+def test_what_a_part_waits_for_can_be_waited_for() -> None:
+    for name, part in PARTS.items():
+        for other, how in part.get("depends_on", {}).items():
+            waited = PARTS[other]
+            if how["condition"] == "service_healthy":
+                in_image = "build" in waited and waited["build"]["target"] == "service"
+                assert in_image or "healthcheck" in waited, f"{name} waits for {other}, which has no health check"
+            else:
+                assert how["condition"] == "service_completed_successfully"
+                assert waited["restart"].startswith("on-failure"), f"{other} would start again when it is done"
+
+
+def test_prometheus_asks_every_service() -> None:
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    asked = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    assert asked == {service: [f"{service}:{PORTS.services[service]}"] for service in SERVICES}
+    for file in config["rule_files"]:
+        assert (ROOT / "deploy" / "prometheus" / file).exists()
+
+
+def test_what_is_mounted_exists() -> None:
+    volumes = set(COMPOSE["volumes"])
+    for name, part in PARTS.items():
+        for mount in part.get("volumes", []):
+            source = mount.split(":")[0]
+            if source.startswith("."):
+                assert (ROOT / source).exists(), f"{name}: {mount}"
+                assert mount.endswith(":ro"), f"{name} could change the checkout"
+            else:
+                assert source in volumes, f"{name}: {mount}"
+                volumes.discard(source)
+    assert not volumes, f"nobody uses {volumes}"
+
+
+def test_no_container_of_ours_may_more_than_it_needs() -> None:
+    for name in (*SERVICES, *(f"migrate-{service}" for service in SERVICES)):
+        part = PARTS[name]
+        assert part["read_only"], name
+        assert part["cap_drop"] == ["ALL"], name
+        assert part["security_opt"] == ["no-new-privileges:true"], name
