@@ -60,10 +60,10 @@ async def eventually(check: Callable[[], Any], timeout: float = 20, interval: fl
 
 
 @contextlib.asynccontextmanager
-async def serve(app: Any) -> AsyncIterator[str]:
+async def serve(app: Any, port: int = 0) -> AsyncIterator[str]:
     """Serve an ASGI application with a real uvicorn on a free port of this event loop; gives its base URL."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(
         app, log_config=None, lifespan="on", ws="none", proxy_headers=False, timeout_graceful_shutdown=5
     )

@@ -24,6 +24,7 @@ log = get_logger(__name__)
 
 REFRESH_SECONDS = 30.0
 RETRY_SECONDS = 2.0
+FETCH_SECONDS = 10.0
 METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 REPLACED = frozenset({"HTTPValidationError", "ValidationError"})
 """FastAPI's own schemas of errors; ours are problems."""
@@ -75,7 +76,7 @@ class Documents:
 
     async def _fetch(self, upstream: Upstream) -> bool:
         try:
-            timeout = aiohttp.ClientTimeout(total=5)
+            timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
             async with self._forwarder.client.get(f"{upstream.base}/openapi.json", timeout=timeout) as answer:
                 answer.raise_for_status()
                 document = orjson.loads(await answer.read())
