@@ -56,8 +56,8 @@ class MoneySums(BaseModel):
 
 class OrderCounts(BaseModel):
     orders: int = Field(description="Orders that were not removed, in any stage")
-    new_unpaid: int = Field(description="Placed and not paid")
-    paid: int = Field(description="With money held or received that has not gone back in full")
+    new_unpaid: int = Field(description="Awaiting their payment")
+    paid: int = Field(description="Whose money is held or received and has not gone back in full")
 
 
 class TicketCounts(BaseModel):

@@ -2,8 +2,8 @@
 
 Income is payments received less refunds, by the day of the payment and by currency: currencies are never added up.
 Days are those of the organisation's time zone. Orders are counted on the day they were made; removed ones are not
-counted, but their money is (GAP-21). A new order is one that was placed and is not paid; a paid one is one whose money
-is held or received and has not gone back in full (GAP-18).
+counted, but their money is (GAP-21). A new order is one that awaits its payment, a paid one is one in the stage paid:
+the same as the words New and Paid in the list of orders (ORD-13).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.reporting import projection
 
-NEW_UNPAID = "stage = 'awaiting_payment' AND payment_status = 'not_paid'"
-PAID = "payment_status IN ('hold', 'money_received', 'partially_refunded')"
+NEW_UNPAID = "stage = 'awaiting_payment'"
+PAID = "stage = 'paid'"
 
 _ORDERS = """
     FROM order_row o

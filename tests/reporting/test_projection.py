@@ -95,8 +95,8 @@ class Recount:
         listed = [o for o in latest.values() if o.order_id not in removed and show in (None, o.show_id)]
         self.by_stage = Counter(order.stage.value for order in listed)
         self.orders = len(listed)
-        self.paid = sum(o.payment_status in ("hold", "money_received", "partially_refunded") for o in listed)
-        self.new_unpaid = sum(o.stage == "awaiting_payment" and o.payment_status == "not_paid" for o in listed)
+        self.paid = sum(order.stage == "paid" for order in listed)
+        self.new_unpaid = sum(order.stage == "awaiting_payment" for order in listed)
         self.income: Counter[str] = Counter()
         tickets: dict[str, set[UUID]] = {"issued": set(), "voided": set()}
         for event in events:
