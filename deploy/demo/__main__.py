@@ -8,11 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import shutil
-import tempfile
 import time
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,20 +18,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.accounts import Role
 from deploy.checks import partner_view
-from deploy.commands.accounts import ensure_account, ensure_organisation, gateway_session
 from deploy.demo.audit import Audit, audit
-from deploy.demo.client import Client, Refused
+from deploy.demo.client import Client
 from deploy.demo.story import BUYERS, SEATS_WANTED, SHORT_SECONDS, Story
+from deploy.demo.venue import (
+    CURRENCY,
+    EMAIL,
+    ONE_ADDRESS,
+    PASSWORD,
+    THEATRE,
+    PlanRefused,
+    found_organisation,
+    open_show,
+    scratch,
+)
 from deploy.platform import Platform
 from deploy.platform.processes import StartFailed
 
-THEATRE = Path(__file__).parent.parent / "plans" / "theatre.json"
 SCHEMAS = Path(__file__).parent.parent.parent / "contracts" / "schemas"
-CURRENCY = "UAH"
-PRICES = (95000, 65000, 80000, 45000, 25000, 120050)
-EMAIL, PASSWORD = "organizer@demo.example", "development-only-demo-password"
 
 console = Console(width=120)
 
@@ -66,10 +68,6 @@ def main(
     raise SystemExit(0 if agreed else 1)
 
 
-class PlanRefused(Exception):
-    """The platform does not take the seating plan, and says why."""
-
-
 async def _run(plan: Any, url: str, email: str, password: str, mails: str, seed: int, keep: bool) -> bool:
     async with AsyncExitStack() as stack:
         bootstrap = ""
@@ -79,7 +77,7 @@ async def _run(plan: Any, url: str, email: str, password: str, mails: str, seed:
             email, password = EMAIL, PASSWORD
         staff = await stack.enter_async_context(Client(url))
         await staff.sign_in(email, password)
-        show = await _open_show(staff, plan)
+        show = await _put_on_sale(staff, plan)
         run = f"{random.SystemRandom().randrange(16**6):06x}"
         story = Story(url, show["show_id"], run, random.Random(seed))
         console.print(f"\n{BUYERS} buyers come at once for about {SEATS_WANTED} seats (seed {seed}) ...")
@@ -92,72 +90,28 @@ async def _run(plan: Any, url: str, email: str, password: str, mails: str, seed:
 
 
 async def _throw_away(stack: AsyncExitStack, keep: bool) -> Platform:
-    """A platform of its own, on free ports, with an organisation and its organizer."""
-    folder = Path(tempfile.mkdtemp(prefix="footlights-demo-"))
-    folder.chmod(0o755)
+    """A platform of its own that says how far it has come."""
+    folder = scratch(stack, keep)
     if keep:
         console.print(f"Data and logs stay in {folder}")
-    else:
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    steps: list[str] = []
+    ready: list[str] = []
 
     def report(part: str, state: str) -> None:
         if state == "ready":
-            steps.append(part)
-            status.update(f"Starting a platform of its own: {', '.join(steps)} ready")
+            ready.append(part)
+            status.update(f"Starting a platform of its own: {', '.join(ready)} ready")
 
     with console.status("Starting a platform of its own ...") as status:
-        # All buyers share one address here.
-        environment = {"gateway": {"RATE_PER_SECOND": "1000", "RATE_BURST": "2000"}}
-        platform = await stack.enter_async_context(Platform(folder, service_env=environment, report=report))
-    async with gateway_session(platform.databases["gateway"].worker) as session:
-        organisation = await ensure_organisation(
-            session,
-            "demo",
-            name="Demo Theatre",
-            staff_email="desk@demo.example",
-            currency=CURRENCY,
-            locale="uk",
-            time_zone="Europe/Kyiv",
-            phone_region="UA",
-        )
-        await ensure_account(session, EMAIL, "Oksana Organizer", PASSWORD, organisation, [Role.ORGANIZER])
+        platform = await stack.enter_async_context(Platform(folder, service_env=ONE_ADDRESS, report=report))
+    await found_organisation(platform)
     return platform
 
 
-async def _open_show(staff: Client, plan: Any) -> Any:
-    try:
-        hall = await staff.ask("POST", "/api/ticketing/halls", {"plan": plan})
-    except Refused as refused:
-        if refused.status == 422:
-            raise PlanRefused(refused.problem.get("detail", refused)) from None
-        raise
+async def _put_on_sale(staff: Client, plan: Any) -> Any:
+    hall, show = await open_show(staff, plan, SHORT_SECONDS)
     console.print(f"Hall [b]{hall['name']}[/]: {hall['seats']:,} seats in {len(hall['categories'])} categories")
-    zones = [
-        {
-            "name": category["name"],
-            "categories": [category["name"]],
-            "price": {"minor": PRICES[number % len(PRICES)], "currency": CURRENCY},
-        }
-        for number, category in enumerate(category for category in hall["categories"] if category["seats"])
-    ]
-    show = await staff.ask(
-        "POST",
-        "/api/ticketing/shows",
-        {
-            "hall_id": hall["hall_id"],
-            "name": "Лісова пісня · Leśna pieśń",
-            "starts_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
-            "currency": CURRENCY,
-            "invoice_allowed": True,
-            "hold_seconds": SHORT_SECONDS,
-            "payment_seconds": SHORT_SECONDS,
-            "price_zones": zones,
-        },
-    )
-    await staff.ask("POST", f"/api/ticketing/shows/{show['show_id']}/start-sale")
     table = Table("price zone", "price", title="On sale")
-    for zone in zones:
+    for zone in show["price_zones"]:
         table.add_row(zone["name"], f"{zone['price']['minor'] / 100:,.2f} {CURRENCY}")
     console.print(table)
     return show
