@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -41,11 +42,15 @@ class JarsUnavailable(StartFailed):
     """Kafka's jars are neither here nor to be had."""
 
 
+def has_jars(folder: Path) -> bool:
+    return (folder / f"kafka_2.13-{VERSION}.jar").exists()
+
+
 def ensure_jars(folder: Path) -> Path:
     """Fetch the jars into `folder` unless they are there, about 54 MB; `JarsUnavailable` without Maven or network."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_suffix(".lock")):
-        if (folder / f"kafka_2.13-{VERSION}.jar").exists():
+        if has_jars(folder):
             return folder
         maven = shutil.which("mvn")
         if maven is None:
@@ -54,7 +59,7 @@ def ensure_jars(folder: Path) -> Path:
         shutil.rmtree(fresh, ignore_errors=True)
         command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0 or not (fresh / f"kafka_2.13-{VERSION}.jar").exists():
+        if done.returncode != 0 or not has_jars(fresh):
             shutil.rmtree(fresh, ignore_errors=True)
             why = next((line for line in done.stdout.splitlines() if "ERROR" in line), "Maven failed")
             raise JarsUnavailable("kafka", why, remedy="is the network reachable? otherwise " + MAVEN_REMEDY)
@@ -205,21 +210,41 @@ class KafkaCluster:
             f"-Dlog4j2.configurationFile={LOGGING}",
         ]
 
-    def start(self, timeout: float = 60) -> None:
+    def start(self, timeout: float = 120) -> None:
         self.prepare()
         self.spawn()
         self.wait_ready(timeout)
 
     def prepare(self) -> None:
+        """Make every broker that does not run ready to. Brokers can be added to data of one, never taken away."""
         ensure_jars(self.jars)
+        before = brokers_in(self.data)
+        if before > self.size:
+            raise StartFailed(
+                "kafka", f"its data are spread over {before} brokers", remedy=f"start with BROKERS={before}"
+            )
         for broker in self.brokers:
-            broker.prepare()
+            if not broker.child.running:
+                broker.prepare()
+        if 0 < before < self.size:
+            self._share_metadata(self.brokers[:before], self.brokers[before:])
+
+    def _share_metadata(self, old: list[Broker], new: list[Broker]) -> None:
+        # The new ones are a majority: with empty logs they could elect one of themselves, and all topics were gone.
+        name = "__cluster_metadata-0"
+        source = old[0].folder / "storage" / name
+        for broker in new:
+            shutil.copytree(source, broker.folder / "storage" / name, dirs_exist_ok=True)
+        for broker in self.brokers:
+            # It names the voters as they were, and Kafka refuses to start when they have changed.
+            (broker.folder / "storage" / name / "quorum-state").unlink(missing_ok=True)
 
     def spawn(self) -> None:
         for broker in self.brokers:
-            broker.child.spawn()
+            if not broker.child.running:
+                broker.child.spawn()
 
-    def wait_ready(self, timeout: float = 60) -> None:
+    def wait_ready(self, timeout: float = 120) -> None:
         """Return when every broker accepts clients."""
         for broker in self.brokers:
             remedy = "look at the end of the log; is there 1 GB of memory free?"
@@ -233,6 +258,27 @@ class KafkaCluster:
             if not broker.child.running or time.monotonic() > deadline:
                 raise StartFailed(broker.child.name, "did not come up", log=broker.log)
             time.sleep(0.05)
+
+    def reassign(self, replicas: dict[str, list[list[int]]]) -> None:
+        """Ask the brokers to keep partitions (by topic and number) on other nodes; returns before it is done."""
+        wanted = [
+            {"topic": topic, "partition": number, "replicas": nodes}
+            for topic, partitions in replicas.items()
+            for number, nodes in enumerate(partitions)
+        ]
+        file = self.data / "reassignment.json"
+        file.write_text(json.dumps({"version": 1, "partitions": wanted}))
+        command = [
+            java(),
+            "-Xmx128m",
+            "-cp",
+            self.classpath,
+            "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+        ]
+        command += ["--bootstrap-server", self.bootstrap_servers, "--reassignment-json-file", str(file), "--execute"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StartFailed("kafka", f"partitions cannot be spread: {done.stdout[-300:]}", log=self.log)
 
     def stop(self, grace: float = 6.0) -> None:
         for broker in self.brokers:
@@ -250,6 +296,11 @@ class KafkaCluster:
     def restart(self) -> None:
         self.stop()
         self.start()
+
+
+def brokers_in(data: Path) -> int:
+    """How many brokers have data in the folder."""
+    return len(list(data.glob("broker-*/storage/meta.properties")))
 
 
 def end_leftover(settings: Path) -> None:

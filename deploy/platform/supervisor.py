@@ -18,7 +18,7 @@ from chassis.keys import Signer
 from deploy.platform import parts, topics
 from deploy.platform.databases import DatabaseUrls, adopt_database, create_service_database
 from deploy.platform.home import ROOT, Home, jars_folder
-from deploy.platform.kafka import MOCK_WARNING, JarsUnavailable, KafkaCluster
+from deploy.platform.kafka import MOCK_WARNING, JarsUnavailable, KafkaCluster, ensure_jars, has_jars
 from deploy.platform.parts import Existing
 from deploy.platform.ports import SERVICES, Ports
 from deploy.platform.postgres import PostgresServer
@@ -279,6 +279,7 @@ class Platform:
                 self.home.path / "kafka", ports, controllers, jars=jars_folder(), log=self.home.log("kafka")
             )
             try:
+                await self._fetch_kafka(self.kafka.jars)
                 await self._start_kafka()
             except JarsUnavailable as unavailable:
                 if not self._allow_mock:
@@ -288,11 +289,19 @@ class Platform:
             self._kafka_address = self.kafka.bootstrap_servers
         self._report("topics", "starting")
         try:
+            if self.kafka is not None and self.kafka.size > 1:
+                await topics.spread(self.kafka)
             await topics.apply(self._kafka_address)
         except Exception as error:
             remedy = "is KAFKA_BOOTSTRAP_SERVERS right?" if self.existing.kafka else "look at Kafka's log"
             raise StartFailed("topics", str(error), log=self.home.log("kafka"), remedy=remedy) from error
         self._report("topics", "ready")
+
+    async def _fetch_kafka(self, jars: Path) -> None:
+        if not has_jars(jars):
+            self._report("fetching Kafka", "starting")
+            await asyncio.to_thread(ensure_jars, jars)
+            self._report("fetching Kafka", "ready")
 
     async def _start_kafka(self) -> None:
         cluster = _embedded(self.kafka, "kafka")

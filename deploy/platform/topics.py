@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from contracts.topics import Topic, all_topics
+from deploy.platform.kafka import KafkaCluster
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ async def apply(bootstrap_servers: str, topics: Iterable[Topic] | None = None) -
         if small:
             await client.create_partitions({topic.name: NewPartitions(topic.partitions) for topic in small})
             applied.grown = [topic.name for topic in small]
-        applied.corrected = await _correct(client, present)
+        applied.corrected = await _correct(client, present, known)
     return applied
 
 
@@ -93,7 +95,7 @@ def _durability(replication: int) -> dict[str, str]:
     return {"min.insync.replicas": str(max(1, replication - 1))}
 
 
-async def _correct(client: AIOKafkaAdminClient, topics: list[Topic]) -> list[str]:
+async def _correct(client: AIOKafkaAdminClient, topics: list[Topic], known: dict[str, Any]) -> list[str]:
     if not topics:
         return []
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
@@ -103,11 +105,38 @@ async def _correct(client: AIOKafkaAdminClient, topics: list[Topic]) -> list[str
             current[name] = {entry[0]: entry[1] for entry in entries}
     changes = []
     for topic in topics:
+        wanted = topic.config() | _durability(len(known[topic.name]["partitions"][0]["replicas"]))
         now = current.get(topic.name, {})
-        if any(now.get(key) != value for key, value in topic.config().items()):
-            # The request replaces all settings of the topic, so the ones that stay are sent along.
-            kept = {key: now[key] for key in ("min.insync.replicas",) if key in now}
-            changes.append(ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=kept | topic.config()))
+        if any(now.get(key) != value for key, value in wanted.items()):
+            changes.append(ConfigResource(ConfigResourceType.TOPIC, topic.name, configs=wanted))
     if changes:
         await client.alter_configs(changes)
     return [change.name for change in changes]
+
+
+async def spread(cluster: KafkaCluster, timeout: float = 60) -> int:
+    """After brokers were added: keep every partition on all of them. Returns how many topics were spread."""
+    nodes = [broker.node for broker in cluster.brokers]
+    async with administration(cluster.bootstrap_servers) as client:
+        thin = await _thin(client, len(nodes), "replicas")
+        if not thin:
+            return 0
+        turns = {
+            name: [nodes[n % len(nodes) :] + nodes[: n % len(nodes)] for n in range(count)] for name, count in thin
+        }
+        await asyncio.to_thread(cluster.reassign, turns)
+        async with asyncio.timeout(timeout):
+            while True:
+                if not await _thin(client, len(nodes), "isr"):
+                    break
+                await asyncio.sleep(0.25)
+    return len(thin)
+
+
+async def _thin(client: AIOKafkaAdminClient, wanted: int, which: str) -> list[tuple[str, int]]:
+    """Topics with fewer than the wanted "replicas" or "isr", and their numbers of partitions."""
+    return [
+        (entry["topic"], len(entry["partitions"]))
+        for entry in await client.describe_topics()
+        if any(len(partition[which]) < wanted for partition in entry["partitions"])
+    ]

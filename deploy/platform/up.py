@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.panel import Panel
 
 from deploy.platform.home import AlreadyRunning, default_home
+from deploy.platform.kafka import brokers_in
 from deploy.platform.parts import Existing
 from deploy.platform.ports import BASE, Ports
 from deploy.platform.processes import StartFailed, tail
@@ -59,6 +60,9 @@ async def run(port: int, brokers: int, demo_data: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
     steps = Steps()
+    if (kept := brokers_in(default_home() / "kafka")) > brokers:
+        console.print(f"The data are spread over {kept} brokers: starting {kept}.")
+        brokers = kept
     platform = Platform(
         default_home(),
         Ports.counted_from(port, brokers),
@@ -72,6 +76,7 @@ async def run(port: int, brokers: int, demo_data: bool) -> int:
     try:
         with steps.status:
             if not await _unless(stopping, platform.open()):
+                console.print("Stopped before everything was up.")
                 return 130
             for warning in platform.warnings:
                 console.print(Panel(escape(warning), title="Kafka is not real", border_style="yellow"))
