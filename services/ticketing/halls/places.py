@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -18,8 +17,7 @@ NO_ROW = {"", "-", "–", "—"}
 """What plans write for places that have no rows, such as numbered standing places."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a seat is. `row_label` and `seat_label` are what the plan wants printed instead of "row 5" and "seat 7"."""
 
     seat: str
@@ -41,7 +39,7 @@ class Place:
         return ", ".join(self.parts(locale)) or self.seat
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return self._asdict()
 
 
 def places(document: bytes | str) -> Iterator[Place]:

@@ -6,8 +6,8 @@ an old layout never decides anything.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -31,6 +31,35 @@ class ZoneSpec:
     seats: tuple[str, ...] = ()
 
 
+class Offers(Mapping[str, HeldSeat]):
+    """The seats that are for sale. Of a large hall few are asked for before the prices change again, so each is worked
+    out when it is asked for."""
+
+    def __init__(self, places: dict[str, Place], zones: dict[str, ZoneSpec], locale: str) -> None:
+        self._places = places
+        self._zones = zones
+        self._locale = locale
+        self._known: dict[str, HeldSeat] = {}
+
+    def __getitem__(self, seat: str) -> HeldSeat:
+        known = self._known.get(seat)
+        if known is None:
+            zone = self._zones[seat]
+            label = self._places[seat].label(self._locale)
+            known = HeldSeat(seat=seat, label=label, zone_id=zone.zone_id, zone_name=zone.name, price=zone.price)
+            self._known[seat] = known
+        return known
+
+    def __contains__(self, seat: object) -> bool:
+        return seat in self._zones
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._zones)
+
+    def __len__(self) -> int:
+        return len(self._zones)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """A show at one version, and what each of its seats costs."""
@@ -49,7 +78,7 @@ class Layout:
     status: ShowStatus
     places: dict[str, Place]
     """Every seat of the hall, in the plan's order."""
-    offers: dict[str, HeldSeat]
+    offers: Offers
     """Every seat that is for sale."""
     zones: tuple[PriceZone, ...]
     specs: tuple[ZoneSpec, ...]
@@ -83,21 +112,14 @@ def assign(places: dict[str, Place], zones: Sequence[ZoneSpec]) -> dict[str, Zon
     return assigned
 
 
-def offers(
-    places: dict[str, Place], zones: Sequence[ZoneSpec], locale: str
-) -> tuple[dict[str, HeldSeat], tuple[PriceZone, ...]]:
-    """What is for sale, seat by seat, and the zones with their number of seats."""
-    counts: dict[UUID, int] = defaultdict(int)
-    found: dict[str, HeldSeat] = {}
-    for seat, zone in assign(places, zones).items():
-        counts[zone.zone_id] += 1
-        found[seat] = HeldSeat(
-            seat=seat, label=places[seat].label(locale), zone_id=zone.zone_id, zone_name=zone.name, price=zone.price
-        )
+def offers(places: dict[str, Place], zones: Sequence[ZoneSpec], locale: str) -> tuple[Offers, tuple[PriceZone, ...]]:
+    """What is for sale, and the zones with their number of seats. Raises what `assign` raises."""
+    assigned = assign(places, zones)
+    counts = Counter(zone.zone_id for zone in assigned.values())
     summary = tuple(
         PriceZone(zone_id=zone.zone_id, name=zone.name, price=zone.price, seats=counts[zone.zone_id]) for zone in zones
     )
-    return found, summary
+    return Offers(places, assigned, locale), summary
 
 
 def _refuse(fault: str, names: list[str]) -> None:
