@@ -39,6 +39,7 @@ router = APIRouter(
 ONE: dict[int | str, dict[str, Any]] = {404: {"description": UnknownCustomer.title}}
 EDIT: dict[int | str, dict[str, Any]] = {
     **ONE,
+    400: {"description": "The body is not JSON"},
     412: {"description": "Somebody changed it meanwhile"},
     428: {"description": "Say which version you saw"},
 }
