@@ -107,7 +107,7 @@ class ConsumerRunner:
             consumer.group, settings.kafka_bootstrap_servers, settings.kafka_dead_letter_limit
         )
         self._broker = KafkaBroker(
-            settings.kafka_bootstrap_servers,
+            settings.kafka_bootstrap_servers.split(","),
             client_id=f"{settings.service}-consumer",
             apply_types=False,
             logger=None,
