@@ -35,7 +35,7 @@ class Client:
     """One person's connection to the gateway. Requests that the platform cannot serve now are repeated."""
 
     def __init__(self, gateway: str) -> None:
-        self._gateway = gateway.rstrip("/")
+        self.gateway = gateway.rstrip("/")
         self._headers: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
@@ -57,7 +57,7 @@ class Client:
         return (await self.send(method, path, body, **headers)).body
 
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        url = path if path.startswith("http") else self._gateway + path
+        url = path if path.startswith("http") else self.gateway + path
         sent = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         for attempt in range(PATIENCE):
             try:
@@ -83,7 +83,7 @@ class Client:
         async with self._http.post(page, data=form, allow_redirects=False) as answer:
             await answer.read()
             back = answer.headers.get("Location", "")
-        if back.startswith(self._gateway):
+        if back.startswith(self.gateway):
             await self.send("GET", back)
 
     async def all_pages(self, path: str) -> list[Any]:

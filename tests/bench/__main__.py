@@ -7,10 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import uvloop
+
 from chassis import logging
 from deploy.platform import topics
 from tests.bench import mechanism
 from tests.bench.figures import Figure, report
+from tests.bench.sales import SALES, sales
 from tests.chassis import probe
 from tests.harness import kafka_cluster, postgres_server
 
@@ -27,12 +30,16 @@ async def run(names: list[str]) -> list[Figure]:
                 with postgres_server(Path(folder)) as postgres, kafka_cluster(Path(folder)) as kafka:
                     await topics.apply(kafka.bootstrap_servers)
                     figures += await benchmark(postgres, kafka)
+    wanted = [name for name in names if name in SALES]
+    if wanted or not names:
+        figures += await sales(wanted)
     return figures
 
 
 def main() -> None:
     logging.configure(probe.Settings(log_level="WARNING", log_format="console"))
-    report(asyncio.run(run(sys.argv[1:])), OUTPUT)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report(runner.run(run(sys.argv[1:])), OUTPUT)
 
 
 if __name__ == "__main__":
