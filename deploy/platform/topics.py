@@ -9,14 +9,16 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from contracts.topics import Topic, all_topics
-from deploy.platform.kafka import KafkaCluster
+
+if TYPE_CHECKING:
+    from deploy.platform.kafka import KafkaCluster  # only named: an image holds this module without the rest
 
 
 @dataclass(slots=True)
