@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -87,7 +88,7 @@ async def test_events_of_a_key_stay_in_order_while_a_replica_joins_and_leaves(
             if n == 6:
                 visit.cancel()
         for customer in customers:
-            await eventually(lambda c=customer: _has(db, c, "9"), timeout=40)
+            await eventually(partial(_has, db, customer, "9"), timeout=40)
             assert await tally(db, customer) == [str(n) for n in range(10)]
 
 
