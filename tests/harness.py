@@ -181,10 +181,17 @@ def postgres_server(folder: Path, **settings: str):
 
 
 @contextlib.contextmanager
-def kafka_cluster(folder: Path, brokers: int = 1):
-    """A Kafka of one's own in `folder`, without topics."""
+def kafka_cluster(folder: Path, brokers: int = 1, *, short_lived: bool = False):
+    """A Kafka of one's own in `folder`, without topics; `short_lived` for tests that measure nothing."""
     ports = free_ports(2 * brokers)
-    cluster = KafkaCluster(folder / "kafka", ports[:brokers], ports[brokers:], jars=JARS, log=folder / "kafka.log")
+    cluster = KafkaCluster(
+        folder / "kafka",
+        ports[:brokers],
+        ports[brokers:],
+        jars=JARS,
+        log=folder / "kafka.log",
+        short_lived=short_lived,
+    )
     try:
         cluster.start()
         yield Kafka(cluster)
