@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -128,9 +129,10 @@ class Stage:
         }
 
     async def _hold(self, show: str, seat: str) -> tuple[str, str]:
-        hold = {"hold_id": str(uuid7()), "seats": [seat]}
-        placed = await self.must("POST", f"/api/ticketing/shows/{show}/holds", hold)
-        return hold["hold_id"], placed["quote"]
+        hold_id = str(uuid7())
+        body = {"hold_id": hold_id, "seats": [seat]}
+        placed = await self.must("POST", f"/api/ticketing/shows/{show}/holds", body)
+        return hold_id, placed["quote"]
 
     async def _order(self, show: str, seat: str) -> str:
         hold, quote = await self._hold(show, seat)
@@ -152,10 +154,9 @@ class Stage:
             _, tickets = await self.ask("GET", f"/api/ticketing/orders/{order}/tickets", key=key)
             if not (customers["items"] and messages["items"] and tickets["items"]):
                 return None
-            return customers["items"][0]["customer_id"], messages["items"][0]["message_id"]
+            return str(customers["items"][0]["customer_id"]), str(messages["items"][0]["message_id"])
 
-        found = await eventually(heard, timeout=40)
-        assert found is not None
+        found: tuple[str, str] = await eventually(heard, timeout=40)
         return found
 
 
@@ -202,7 +203,7 @@ async def stage(postgres: Postgres, kafka: Kafka, smtp_url: str) -> AsyncIterato
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector)
         )
         for url in (*urls.values(), gateway_url):
-            await eventually(lambda url=url: _ready(http, url), timeout=60)
+            await eventually(partial(_ready, http, url), timeout=60)
         yield Stage(gateway_url, http, apps)
 
 

@@ -24,7 +24,7 @@ HIDDEN = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 ON_SALE = {"show_id", "offer_id"}
 """What is sold is there for everybody, whoever sells it: to see, to buy, to wish for."""
 
-NOTHING = {"items": [], "next": None}
+NOTHING: dict[str, Any] = {"items": [], "next": None}
 PRICE = {"minor": 1, "currency": "UAH"}
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/orders/{order_id}"): {"customer": {"name": "Stolen"}},
@@ -165,7 +165,8 @@ async def test_strangers_cannot_touch_what_is_not_theirs(platform: Stage, people
                 if not _is_refusal(way, status, body):
                     wrong.append(f"{way} by {name}: {status} {body if isinstance(body, dict) else ''}")
     assert not wrong, "\n".join(wrong)
-    assert await _snapshot(platform, people) == before
+    for then, now in zip(before, await _snapshot(platform, people), strict=True):
+        assert now == then
 
 
 def _is_refusal(way: Way, status: int, body: Any) -> bool:
@@ -216,4 +217,7 @@ async def _snapshot(platform: Stage, people: People) -> list[Any]:
         f"/api/ticketing/holds/{people.made['hold_id']}",
         "/accounts",
     )
-    return [await platform.must("GET", path, key=people.all_roles) for path in paths]
+    seen = [await platform.must("GET", path, key=people.all_roles) for path in paths]
+    for one in seen:
+        one.pop("order_url", None)  # signed anew each time
+    return seen
