@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -49,6 +49,7 @@ async def test_a_late_payment_is_refused_when_one_seat_is_gone_and_frees_the_oth
     order = await box.hold("1-1", "1-2", lifetime=0.05)
     await asyncio.sleep(0.1)
     other = await box.hold("1-2")
+    await expire_all(box.db)
     await box.hear(order.paid())
     (refused,) = await box.said(order, HoldConversionRefused)
     assert refused.seats == ("1-2",)
@@ -119,6 +120,9 @@ STEPS = st.lists(
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
+@example(steps=[(1, "run out"), (1, "paid"), (0, "paid")])
+@example(steps=[(0, "revoked 1"), (0, "paid"), (0, "cancelled"), (0, "revoked all")])
+@example(steps=[(0, "placed"), (0, "cancelled"), (0, "paid")])
 async def test_any_events_in_any_order_any_number_of_times(db, steps):
     """Two orders want the same two seats, the second as soon as the first has lost them."""
     async with open_lane(db) as lane:
