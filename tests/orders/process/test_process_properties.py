@@ -7,21 +7,39 @@ from uuid import UUID
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from services.orders.process import happenings as h
 from services.orders.process.state import MANUAL, PaymentStage
 from tests.orders.process.world import LINES, PAY_BY, START, World
 
 SEATS = st.sampled_from([line.reference for line in LINES])
+MISFORTUNES = ("lapse", "rival", "let go", "time", "mark paid", "cancel", "refund")
+"""What may end an order early. Each life has only some of them, or few lives would get beyond the first."""
 PAID_HOW = st.sampled_from([PaymentStage.HELD, PaymentStage.RECEIVED, PaymentStage.FAILED])
 
 
 class OrderLife(RuleBasedStateMachine):
-    @initialize()
-    def begin(self) -> None:
+    @initialize(
+        cards=st.integers(0, 3),
+        how=st.lists(PAID_HOW, max_size=3),
+        arrived=st.integers(0, 3),
+        lot=st.sets(st.sampled_from(MISFORTUNES), max_size=3),
+    )
+    def begin(self, cards: int, how: list[PaymentStage], arrived: int, lot: set[str]) -> None:
+        """Anywhere in the life of an order: most of what can go wrong needs money first."""
         self.world = World()
         self.asked = 0
+        self.lot = lot
+        if cards:
+            self.world.happen(h.CheckedOut(lines=LINES, pay_by=PAY_BY))
+        for _ in range(cards):
+            self.world.open_card()
+        for card, stage in zip(self.world.cards, how, strict=False):
+            self.world.pay(card, stage)
+            self.world.inbox.append(self.world.observe(card))
+        for _ in range(arrived):
+            self.world.some_time_passes()
 
     def _request(self) -> UUID:
         self.asked += 1
@@ -51,6 +69,7 @@ class OrderLife(RuleBasedStateMachine):
         if (card := self._card(number)) is not None:
             self.world.inbox += [self.world.observe(card)] * times
 
+    @precondition(lambda self: "lapse" in self.lot)
     @rule(number=st.integers(0, 2))
     def hold_lapses(self, number: int) -> None:
         if (card := self._card(number)) is not None:
@@ -66,13 +85,19 @@ class OrderLife(RuleBasedStateMachine):
             self.world.happen(happening)
 
     @rule()
+    def messages_arrive(self) -> None:
+        self.world.some_time_passes()
+
+    @rule()
     def ticketing_hears(self) -> None:
         self.world.ticketing_hears()
 
+    @precondition(lambda self: "rival" in self.lot)
     @rule(seat=SEATS)
     def rival_takes(self, seat: str) -> None:
         self.world.rival_takes(seat)
 
+    @precondition(lambda self: "let go" in self.lot)
     @rule()
     def buyer_lets_go(self) -> None:
         self.world.buyer_lets_go()
@@ -86,19 +111,23 @@ class OrderLife(RuleBasedStateMachine):
     def refunds_are_sent(self, failing: bool) -> None:
         self.world.do_refunds(failing=failing)
 
+    @precondition(lambda self: "time" in self.lot)
     @rule(seconds=st.integers(1, 60))
     def time_passes(self, seconds: int) -> None:
         self.world.now += timedelta(seconds=seconds)
         self.world.happen(h.DeadlinePassed(now=self.world.now, grace_until=self.world.now + timedelta(seconds=30)))
 
+    @precondition(lambda self: "mark paid" in self.lot)
     @rule()
     def staff_mark_paid(self) -> None:
         self.world.happen(h.MarkedPaid(payment_id=self._request(), at=self.world.now))
 
+    @precondition(lambda self: "cancel" in self.lot)
     @rule()
     def somebody_cancels(self) -> None:
         self.world.happen(h.CancelAsked(request_id=self._request(), reason="asked"))
 
+    @precondition(lambda self: "refund" in self.lot)
     @rule(lines=st.sets(st.sampled_from([line.id for line in LINES])) | st.none())
     def staff_refund(self, lines: set[UUID] | None) -> None:
         chosen = None if lines is None else tuple(lines)
