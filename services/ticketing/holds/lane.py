@@ -16,8 +16,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,11 +28,11 @@ from chassis.errors import is_passing
 from chassis.logging import get_logger
 from contracts.envelope import Event
 from contracts.money import Money
-from contracts.ticketing import HeldSeat, HoldPlaced
+from contracts.ticketing import HoldPlaced
 from services.ticketing import metrics
 from services.ticketing.errors import OutcomeUnknown, SaleBusy
 from services.ticketing.holds import statement, terms
-from services.ticketing.shows.layout import Layout
+from services.ticketing.holds.requests import Granted, Refused, Request
 
 log = get_logger(__name__)
 
@@ -48,62 +47,8 @@ GONE = ("08", "57P")
 STATEMENT_SECONDS = 8.0
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
-    """The seats are the buyer's until `expires_at`. `repeated` if this very hold was placed before."""
-
-    expires_at: datetime
-    seats: tuple[HeldSeat, ...]
-    repeated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """`why` is taken, closed, stale, ended or other."""
-
-    why: str
-    seats: tuple[str, ...] = ()
-
-
 BUSY = "Too many people are buying at once. Try again in a few seconds."
 UNKNOWN = "The database did not answer. Ask again with the same hold id to learn whether you have the seats."
-
-Answer = Granted | Refused
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One hold that is asked for. `seats` are in key order, each once, and for sale in `layout`."""
-
-    hold_id: UUID
-    layout: Layout
-    seats: tuple[HeldSeat, ...]
-    lifetime: timedelta
-    latest: timedelta
-    account_id: UUID | None
-    traceparent: str | None
-    future: asyncio.Future[Answer]
-    deadline: float
-    joined: float = field(default_factory=time.perf_counter)
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return tuple(seat.seat for seat in self.seats)
-
-    @property
-    def granted(self) -> bool:
-        future = self.future
-        if not future.done() or future.cancelled() or future.exception() is not None:
-            return False
-        return isinstance(future.result(), Granted)
-
-    def answer(self, answer: Answer) -> None:
-        if not self.future.done():
-            self.future.set_result(answer)
-
-    def fail(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
 
 
 class Lane:

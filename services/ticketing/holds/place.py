@@ -30,8 +30,9 @@ from services.ticketing.errors import (
     TooManySeats,
 )
 from services.ticketing.holds import terms
-from services.ticketing.holds.lane import Answer, Granted, Lane, Refused, Request
+from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.quotes import Quotes, Terms, rfc3339
+from services.ticketing.holds.requests import Answer, Granted, Refused, Request
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout

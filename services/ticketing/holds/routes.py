@@ -20,9 +20,9 @@ from chassis.problems import Unauthorised
 from contracts.accounts import Role
 from services.ticketing.errors import HoldInvalid, NoSuchHold, NotYourHold
 from services.ticketing.holds import commands, terms
-from services.ticketing.holds.lane import Granted
 from services.ticketing.holds.place import DESK, BoxOffice
 from services.ticketing.holds.quotes import Quotes
+from services.ticketing.holds.requests import Granted
 from services.ticketing.holds.tables import Hold, HoldStatus
 from services.ticketing.schemas import PROBLEMS, Body, Price, cursor, read_cursor
 from services.ticketing.settings import Settings

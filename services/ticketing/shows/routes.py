@@ -7,20 +7,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
-from pydantic import Field
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from uuid_utils.compat import uuid7
 
 from chassis.concurrency import IfMatch, etag, set_etag
 from chassis.edge import Caller, Tx, WorkerTx, caller_of, public, staff
 from chassis.idempotency import Once
 from chassis.problems import Invalid
 from contracts.accounts import Role
-from contracts.money import Currency
 from contracts.ticketing import ShowStatus
 from services.ticketing.errors import NoSuchShow
 from services.ticketing.halls.tables import Hall
@@ -28,17 +25,14 @@ from services.ticketing.schemas import (
     FIRST_YEAR,
     LAST_YEAR,
     PROBLEMS,
-    Body,
     Moment,
-    Name,
-    Price,
-    Seat,
     cursor,
     read_cursor,
 )
 from services.ticketing.shows import commands, queries
 from services.ticketing.shows.board import Board
-from services.ticketing.shows.layout import Layout, ZoneSpec
+from services.ticketing.shows.layout import Layout
+from services.ticketing.shows.schemas import AssignIn, ShowIn, ShowList, ShowOut, ShowPatch, ShowSummary, ZonesIn
 from services.ticketing.shows.seatmap import SeatMaps
 from services.ticketing.shows.tables import Show
 
@@ -46,135 +40,8 @@ EDITORS = staff(Role.ORGANIZER, Role.TICKET_ORGANIZER)
 READERS = staff(
     Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.TICKET_DESK, Role.SALES_HEAD, Role.SALES_MANAGER, Role.PROJECT_HEAD
 )
-MAX_ZONES = 500
 
 router = APIRouter(tags=["shows"], responses=PROBLEMS)
-
-
-class ZoneIn(Body):
-    name: Name
-    price: Price
-    categories: Annotated[list[Name], Field(max_length=1000, default_factory=list)]
-    """Categories of the hall's plan that are sold at this price."""
-    seats: Annotated[list[Seat], Field(max_length=100_000, default_factory=list)]
-    """Single seats that are, whatever their category's price."""
-
-    def spec(self) -> ZoneSpec:
-        return ZoneSpec(uuid7(), self.name, self.price.money(), tuple(self.categories), tuple(self.seats))
-
-
-Zones = Annotated[list[ZoneIn], Field(max_length=MAX_ZONES)]
-
-
-Period = Annotated[int, Field(ge=1, le=30 * 86400)]
-
-
-class ShowIn(Body):
-    hall_id: UUID
-    name: Name
-    starts_at: Moment
-    currency: Currency
-    invoice_allowed: bool = False
-    """Whether "Order an invoice" is offered (ORD-39)."""
-    hold_seconds: Period | None = None
-    """How long a buyer has the seats before ordering (SET-5); the platform's own period if there is none."""
-    payment_seconds: Period | None = None
-    """How long a card order may wait for its money; the platform's own period if there is none."""
-    price_zones: Zones = Field(default_factory=list)
-
-
-class ShowPatch(Body):
-    name: Name | None = None
-    starts_at: Moment | None = None
-    invoice_allowed: bool | None = None
-    hold_seconds: Period | None = None
-    payment_seconds: Period | None = None
-
-
-class ZonesIn(Body):
-    price_zones: Zones
-
-
-class AssignIn(Body):
-    seats: Annotated[list[Seat], Field(min_length=1, max_length=100_000)]
-    price: Price
-    name: Name | None = None
-    """Of the zone; a new zone is named by its price if there is none."""
-
-
-class ZoneOut(Body):
-    zone_id: UUID
-    name: str
-    price: Price
-    seat_count: int
-    categories: list[str]
-    seats: list[str]
-
-
-class ShowOut(Body):
-    show_id: UUID
-    organisation: UUID
-    name: str
-    starts_at: datetime
-    hall_id: UUID
-    hall_name: str
-    status: ShowStatus
-    currency: str
-    invoice_allowed: bool
-    hold_seconds: int | None
-    payment_seconds: int | None
-    capacity: int
-    version: int
-    price_zones: list[ZoneOut]
-
-    @classmethod
-    def of(cls, layout: Layout) -> ShowOut:
-        counts = {zone.zone_id: zone.seats for zone in layout.zones}
-        return cls(
-            show_id=layout.show_id,
-            organisation=layout.organisation,
-            name=layout.name,
-            starts_at=layout.starts_at,
-            hall_id=layout.hall_id,
-            hall_name=layout.hall_name,
-            status=layout.status,
-            currency=layout.currency,
-            invoice_allowed=layout.invoice_allowed,
-            hold_seconds=layout.hold_seconds,
-            payment_seconds=layout.payment_seconds,
-            capacity=len(layout.places),
-            version=layout.version,
-            price_zones=[
-                ZoneOut(
-                    zone_id=zone.zone_id,
-                    name=zone.name,
-                    price=Price(minor=zone.price.minor, currency=zone.price.currency),
-                    seat_count=counts[zone.zone_id],
-                    categories=list(zone.categories),
-                    seats=list(zone.seats),
-                )
-                for zone in layout.specs
-            ],
-        )
-
-
-class ShowSummary(Body):
-    show_id: UUID
-    organisation: UUID
-    name: str
-    starts_at: datetime
-    hall_id: UUID
-    hall_name: str
-    status: ShowStatus
-    currency: str
-    invoice_allowed: bool
-    capacity: int
-    version: int
-
-
-class ShowList(Body):
-    items: list[ShowSummary]
-    next: str | None
 
 
 def _board(request: Request) -> Board:
@@ -310,7 +177,7 @@ async def list_shows(
         limit=limit + 1,
     )
     rows = (await tx.execute(query)).all()
-    items = [_summary(show, hall_name, seats) for show, hall_name, seats in rows[:limit]]
+    items = [ShowSummary.of(show, hall_name, seats) for show, hall_name, seats in rows[:limit]]
     more = cursor(items[-1].starts_at, items[-1].show_id) if len(rows) > limit else None
     return ShowList(items=items, next=more)
 
@@ -373,22 +240,6 @@ def _own(caller: Caller) -> UUID | None:
 
 def _matches(request: Request, tag: str) -> bool:
     return tag in (part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(","))
-
-
-def _summary(show: Show, hall_name: str, seats: int) -> ShowSummary:
-    return ShowSummary(
-        show_id=show.id,
-        organisation=show.organisation,
-        name=show.name,
-        starts_at=show.starts_at,
-        hall_id=show.hall_id,
-        hall_name=hall_name,
-        status=ShowStatus(show.status),
-        currency=show.currency,
-        invoice_allowed=show.invoice_allowed,
-        capacity=seats,
-        version=show.version,
-    )
 
 
 SEATS_ROUTE = Route("/shows/{show_id}/seats", read_seats, methods=["GET"])

@@ -37,7 +37,7 @@ from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
 
 if TYPE_CHECKING:
-    from services.ticketing.holds.lane import Request
+    from services.ticketing.holds.requests import Request
 
 FREE, HELD, SOLD, BLOCKED = b"fhsb"
 NAMES = {FREE: "free", HELD: "held", SOLD: "sold", BLOCKED: "blocked"}

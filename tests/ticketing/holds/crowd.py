@@ -15,7 +15,8 @@ from uuid_utils.compat import uuid7
 
 from chassis.db import Database
 from services.ticketing.halls.tables import Hall
-from services.ticketing.holds.lane import Answer, Lane, Request
+from services.ticketing.holds.lane import Lane
+from services.ticketing.holds.requests import Answer, Request
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
 from services.ticketing.shows.tables import PriceZoneRow, Show

@@ -20,7 +20,8 @@ from contracts.envelope import decode
 from contracts.ticketing import HoldPlaced
 from services.ticketing.errors import OutcomeUnknown, SaleBusy
 from services.ticketing.holds import statement
-from services.ticketing.holds.lane import Granted, Lane, Refused
+from services.ticketing.holds.lane import Lane
+from services.ticketing.holds.requests import Granted, Refused
 from services.ticketing.models import Base
 from tests.ticketing.conftest import settings_for
 from tests.ticketing.holds.crowd import answers, ask, make_show, open_lane

@@ -14,7 +14,8 @@ from chassis.db import Database
 from chassis.links import Links
 from contracts.envelope import Event, EventData, decode
 from contracts.orders import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
-from services.ticketing.holds.lane import Granted, Lane
+from services.ticketing.holds.lane import Lane
+from services.ticketing.holds.requests import Granted
 from services.ticketing.settings import DEVELOPMENT_KEY
 from services.ticketing.shows.layout import Layout
 from services.ticketing.tickets import orders

@@ -17,7 +17,7 @@ from chassis.db import Database
 from contracts.orders import OrderCancelled, OrderPaid, TicketsRevoked
 from contracts.ticketing import HoldConversionRefused, HoldExtended, HoldReleased, TicketsIssued, TicketsVoided
 from services.ticketing.holds.expiry import expire_holds
-from services.ticketing.holds.lane import Granted
+from services.ticketing.holds.requests import Granted
 from tests.ticketing.holds.crowd import answers, ask, make_show, open_lane
 from tests.ticketing.theatre import Order
 from tests.ticketing.tickets.box import Box

@@ -1,0 +1,67 @@
+"""What is asked of a lane, and what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from contracts.ticketing import HeldSeat
+from services.ticketing.shows.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The seats are the buyer's until `expires_at`. `repeated` if this very hold was placed before."""
+
+    expires_at: datetime
+    seats: tuple[HeldSeat, ...]
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`why` is taken, closed, stale, ended or other."""
+
+    why: str
+    seats: tuple[str, ...] = ()
+
+
+Answer = Granted | Refused
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One hold that is asked for. `seats` are in key order, each once, and for sale in `layout`."""
+
+    hold_id: UUID
+    layout: Layout
+    seats: tuple[HeldSeat, ...]
+    lifetime: timedelta
+    latest: timedelta
+    account_id: UUID | None
+    traceparent: str | None
+    future: asyncio.Future[Answer]
+    deadline: float
+    joined: float = field(default_factory=time.perf_counter)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(seat.seat for seat in self.seats)
+
+    @property
+    def granted(self) -> bool:
+        future = self.future
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            return False
+        return isinstance(future.result(), Granted)
+
+    def answer(self, answer: Answer) -> None:
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
