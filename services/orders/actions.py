@@ -24,7 +24,7 @@ async def mark_paid(session: AsyncSession, order: Order, cause: Cause, reference
     """Staff have the money: writes a manual payment; tickets follow (ORD-48, ORD-51). Raises `NotPossibleNow`."""
     details = {"reference": reference} if reference else {}
     await happen(session, order, h.MarkedPaid(payment_id=uuid7(), at=datetime.now(UTC)), cause)
-    await record(session, order, "marked_paid", cause, **details)
+    record(session, order, "marked_paid", cause, **details)
 
 
 async def cancel_order(session: AsyncSession, order: Order, reason: str, cause: Cause) -> None:
@@ -40,7 +40,7 @@ async def refund_order(
     lines = tuple(dict.fromkeys(line_ids)) if line_ids is not None else None
     await happen(session, order, h.RefundAsked(request_id=request, line_ids=lines), cause)
     texts = [str(line) for line in lines] if lines else None
-    await record(session, order, "refund_asked", cause, request_id=str(request), reason=reason, lines=texts)
+    record(session, order, "refund_asked", cause, request_id=str(request), reason=reason, lines=texts)
     return request
 
 
@@ -56,7 +56,7 @@ async def add_note(session: AsyncSession, order: Order, text: str, cause: Cause)
     )
     session.add(note)
     order.version += 1
-    await record(session, order, "note", cause, text=text)
+    record(session, order, "note", cause, text=text)
     await session.flush()
     return note
 
@@ -74,7 +74,7 @@ async def delete_order(session: AsyncSession, order: Order, cause: Cause) -> Non
     order.version += 1
     deleted = OrderDeleted(**order_fields(order))
     outbox.add(session, deleted, organisation=order.organisation, version=order.version, correlation_id=str(order.id))
-    await record(session, order, "deleted", cause)
+    record(session, order, "deleted", cause)
     await session.flush()
 
 

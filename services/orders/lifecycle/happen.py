@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
@@ -69,7 +68,7 @@ async def _carry_out(session: AsyncSession, order: Order, command: Command, caus
         return
     publish(session, order, event_of(order, command))
     what, details = _story(order, command)
-    await record(session, order, what, cause, **details)
+    record(session, order, what, cause, **details)
 
 
 def publish(session: AsyncSession, order: Order, data: EventData) -> None:
@@ -81,14 +80,14 @@ def publish(session: AsyncSession, order: Order, data: EventData) -> None:
 async def changed(session: AsyncSession, order: Order, what: str, cause: Cause, **details: Any) -> None:
     """Tell and record an edit that is no transition: customer, participants, notes."""
     publish(session, order, contract.OrderChanged(**order_fields(order)))
-    await record(session, order, what, cause, **details)
+    record(session, order, what, cause, **details)
     await session.flush()
 
 
-async def record(session: AsyncSession, order: Order, what: str, cause: Cause, **details: Any) -> None:
+def record(session: AsyncSession, order: Order, what: str, cause: Cause, **details: Any) -> None:
     """One line of the order's history."""
-    await session.execute(
-        insert(HistoryEntry).values(
+    session.add(
+        HistoryEntry(
             organisation=order.organisation,
             order_id=order.id,
             actor=cause.actor,

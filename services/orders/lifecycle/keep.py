@@ -25,8 +25,9 @@ async def keep(session: AsyncSession, order: Order, before: State, after: State,
     _keep_lines(order, after)
     log = _keep_payments(order, before, after, now, source)
     _keep_refunds(order, before, after, now)
-    await session.flush()
     if log:
+        # The log refers to rows that may be new.
+        await session.flush()
         await session.execute(insert(PaymentEvent), log)
 
 

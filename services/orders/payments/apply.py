@@ -81,7 +81,7 @@ async def _apply(
         # Nothing can be decided by itself: people must look, and the metric raises an alert.
         metrics.MISMATCHES.inc()
         log.critical("payment in a foreign currency", payment_id=str(payment_id), currency=answer.amount.currency)
-        await record(session, order, "payment_mismatch", cause, currency=answer.amount.currency)
+        record(session, order, "payment_mismatch", cause, currency=answer.amount.currency)
         return
     if answer.reason:
         payment.reason = answer.reason
