@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import singledispatch
-from uuid import UUID
 
 from contracts.orders import FunnelStage
 from services.orders.process import happenings as h
@@ -13,15 +12,13 @@ from services.orders.process.commands import (
     Account,
     Commands,
     Money,
-    OpenEnrolments,
     Post,
-    RevokeTickets,
     Tell,
     TellCancelled,
     TellPayment,
     TellRefunded,
 )
-from services.orders.process.settle import drop, hold_returned, let_go, observe, sale, settle, told
+from services.orders.process.settle import drop, hold_returned, let_go, observe, told
 from services.orders.process.state import (
     EXPIRED,
     MANUAL,
@@ -32,12 +29,18 @@ from services.orders.process.state import (
     Refund,
     State,
 )
-
-Decision = tuple[State, Commands]
-
-UNAVAILABLE = "seats_unavailable"
-PAYMENT_LOST = "payment_lost"
-REFUNDED = "refunded"
+from services.orders.process.steps import (
+    REFUNDED,
+    UNAVAILABLE,
+    Decision,
+    cancel_paid,
+    cancel_unpaid,
+    losing_money,
+    pay,
+    settled,
+    take_back,
+    welcomes_money,
+)
 
 
 class NotPossible(Exception):
@@ -77,7 +80,7 @@ def _hold_released(happening: h.HoldReleased, state: State) -> Decision:
     if state.stage is not FunnelStage.AWAITING_PAYMENT or happening.by_expiry:
         # An expired hold of a placed order is asked for again when the money comes.
         return state, ()
-    return _cancel_unpaid(state, "hold_released")
+    return cancel_unpaid(state, "hold_released")
 
 
 @_on.register
@@ -94,7 +97,7 @@ def _checked_out(happening: h.CheckedOut, state: State) -> Decision:
     if state.hold_released:
         raise NotPossible("The seats are no longer held.")
     state = replace(state, stage=FunnelStage.AWAITING_PAYMENT, lines=happening.lines, due_at=happening.pay_by)
-    state, paid = _pay(state)
+    state, paid = pay(state)
     return state, (Tell(About.PLACED), *paid)
 
 
@@ -117,16 +120,16 @@ def _payment_seen(happening: h.PaymentSeen, state: State) -> Decision:
         return state, ()
     state = replace(state, payments=tuple(after if p.id == after.id else p for p in state.payments))
     commands = told(before, after, happening.reason)
-    state, paid = _pay(state)
-    state, lost = _losing_money(state, happening.payment_id)
+    state, paid = pay(state)
+    state, lost = losing_money(state, happening.payment_id)
     state, returned = hold_returned(state, before, after)
-    return _settled(state), (*commands, *paid, *lost, *returned)
+    return settled(state), (*commands, *paid, *lost, *returned)
 
 
 @_on.register
 def _marked_paid(happening: h.MarkedPaid, state: State) -> Decision:
     """Writes a manual payment; open card pages are closed, and money that comes by them later goes back."""
-    if state.sold or not _welcomes_money(state):
+    if state.sold or not welcomes_money(state):
         raise NotPossible("Only an order that awaits payment can be marked as paid.")
     payment = Payment(
         id=happening.payment_id,
@@ -139,8 +142,8 @@ def _marked_paid(happening: h.MarkedPaid, state: State) -> Decision:
     opened = Payment(id=payment.id, provider=payment.provider, asked=payment.asked)
     state = replace(state, payments=(*state.payments, payment))
     commands = told(opened, payment, None)
-    state, paid = _pay(state)
-    return _settled(state), (*commands, *paid)
+    state, paid = pay(state)
+    return settled(state), (*commands, *paid)
 
 
 @_on.register
@@ -164,10 +167,10 @@ def _deadline_passed(happening: h.DeadlinePassed, state: State) -> Decision:
 @_on.register
 def _cancel_asked(happening: h.CancelAsked, state: State) -> Decision:
     if state.stage is FunnelStage.PAID:
-        return _cancel_paid(state, happening.request_id, happening.reason)
+        return cancel_paid(state, happening.request_id, happening.reason)
     if state.stage in (None, FunnelStage.CANCELLED):
         raise NotPossible("The order is already cancelled.")
-    return _cancel_unpaid(state, happening.reason)
+    return cancel_unpaid(state, happening.reason)
 
 
 @_on.register
@@ -180,8 +183,8 @@ def _refund_asked(happening: h.RefundAsked, state: State) -> Decision:
         raise NotPossible("Some of the lines are not part of the order, or were already refunded.")
     if ids == live:
         state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=REFUNDED)
-    state, commands = _take_back(state, happening.request_id, ids, REFUNDED)
-    return _settled(state), commands
+    state, commands = take_back(state, happening.request_id, ids, REFUNDED)
+    return settled(state), commands
 
 
 @_on.register
@@ -190,7 +193,7 @@ def _tickets_issued(happening: h.TicketsIssued, state: State) -> Decision:
         return state, ()
     state = replace(state, delivery=Delivery.ISSUED)
     confirmed = (Tell(About.CONFIRMED),) if state.stage is FunnelStage.PAID else ()
-    return _settled(state), confirmed
+    return settled(state), confirmed
 
 
 @_on.register
@@ -204,7 +207,7 @@ def _conversion_refused(happening: h.ConversionRefused, state: State) -> Decisio
         state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=UNAVAILABLE)
         cancelled = (TellCancelled(was_paid=True, reason=UNAVAILABLE),)
     state, posts = drop(state, {line.id for line in state.lines})
-    return _settled(state), (*cancelled, *posts)
+    return settled(state), (*cancelled, *posts)
 
 
 @_on.register
@@ -217,7 +220,7 @@ def _tickets_voided(happening: h.TicketsVoided, state: State) -> Decision:
     state, posts = drop(state, gone)
     if state.stage is FunnelStage.PAID and all(line.state is LineState.GONE for line in state.lines):
         state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=REFUNDED)
-    return _settled(state), posts
+    return settled(state), posts
 
 
 @_on.register
@@ -254,67 +257,3 @@ def _refund_failed(happening: h.RefundFailed, state: State) -> Decision:
 
 def _with_refund(state: State, refund: Refund) -> State:
     return replace(state, refunds=tuple(refund if r.id == refund.id else r for r in state.refunds))
-
-
-def _welcomes_money(state: State) -> bool:
-    late = state.stage is FunnelStage.CANCELLED and state.cancel_reason == EXPIRED
-    return not state.sold and (state.stage is FunnelStage.AWAITING_PAYMENT or late)
-
-
-def _pay(state: State) -> Decision:
-    """The transition to paid: also of an expired order, whose same seats are then asked for again."""
-    if not _welcomes_money(state) or state.money < state.total:
-        return state, ()
-    state = let_go(
-        replace(state, stage=FunnelStage.PAID, sold=True, due_at=None, cancelled_from=None, cancel_reason=None)
-    )
-    if state.has_seats:
-        return replace(state, delivery=Delivery.REQUESTED), (*sale(state), Tell(About.PAID), *_enrol(state))
-    return state, (*sale(state), Tell(About.PAID), *_enrol(state), Tell(About.CONFIRMED))
-
-
-def _enrol(state: State) -> Commands:
-    return (OpenEnrolments(),) if any(not line.is_seat for line in state.lines) else ()
-
-
-def _cancel_unpaid(state: State, reason: str) -> Decision:
-    """Nobody is told (ORD-52); ticketing frees the seats."""
-    state = let_go(
-        replace(
-            state,
-            stage=FunnelStage.CANCELLED,
-            cancelled_from=state.stage,
-            cancel_reason=reason,
-            due_at=None,
-        )
-    )
-    return _settled(state), (TellCancelled(was_paid=False, reason=reason),)
-
-
-def _cancel_paid(state: State, request: UUID, reason: str) -> Decision:
-    """Tickets become void first, then the money goes back (ORD-53)."""
-    live = {line.id for line in state.lines if line.state is LineState.LIVE}
-    state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=reason, due_at=None)
-    state, commands = _take_back(let_go(state), request, live, "cancelled")
-    return _settled(state), (*commands, TellCancelled(was_paid=True, reason=reason))
-
-
-def _take_back(state: State, request: UUID, ids: set[UUID], reason: str) -> Decision:
-    lines = tuple(replace(x, state=LineState.LEAVING, request=request) if x.id in ids else x for x in state.lines)
-    state = replace(state, lines=lines)
-    seats = tuple(x.reference for x in lines if x.id in ids and x.is_seat)
-    state, posts = drop(state, {x.id for x in lines if x.id in ids and not x.is_seat})
-    revoke = (RevokeTickets(request=request, seats=seats, reason=reason),) if seats else ()
-    return state, (*posts, *revoke)
-
-
-def _losing_money(state: State, payment_id: UUID) -> Decision:
-    """A hold lapsed at the provider: the order is not paid any more, so its tickets cannot stay."""
-    if not state.sold or state.stage is not FunnelStage.PAID or state.money >= state.value:
-        return state, ()
-    return _cancel_paid(state, payment_id, PAYMENT_LOST)
-
-
-def _settled(state: State) -> State:
-    overpaid = state.stage is FunnelStage.PAID and state.money > state.total
-    return settle(replace(state, overpaid=True) if overpaid else state)
