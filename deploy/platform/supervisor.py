@@ -4,34 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import aiohttp
 
-from chassis.keys import Signer
-from deploy.platform import parts, topics
-from deploy.platform.databases import DatabaseUrls, adopt_database, create_service_database
-from deploy.platform.home import ROOT, Home, jars_folder
-from deploy.platform.kafka import MOCK_WARNING, JarsUnavailable, KafkaCluster, ensure_jars, has_jars
+from deploy.platform import parts
+from deploy.platform.databases import DatabaseUrls
+from deploy.platform.home import ROOT, Home
+from deploy.platform.kafka import KafkaCluster
 from deploy.platform.parts import Existing
-from deploy.platform.ports import SERVICES, Ports
+from deploy.platform.ports import SERVICES, Ports, refuse_taken
 from deploy.platform.postgres import PostgresServer
-from deploy.platform.processes import Child, StartFailed, answers, base_environment, port_owner, tail
+from deploy.platform.processes import Child, StartFailed, tail
+from deploy.platform.servers import NAMES as SERVERS
+from deploy.platform.servers import Report, Servers
 
 READY_SECONDS = 90.0
 LONGEST_PAUSE = 30.0
 STABLE_SECONDS = 60.0
-
-_Server = TypeVar("_Server", PostgresServer, KafkaCluster)
-
-Report = Callable[[str, str], None]
-"""Called with a part and what it does now: "starting", "ready", "stopped", "ended with code 1, starting again"."""
 
 
 class Platform:
@@ -85,23 +79,38 @@ class Platform:
         self.service_env = {name: dict(values) for name, values in (service_env or {}).items()}
         self.services = tuple(services)
         self.existing = existing or Existing()
-        self.databases: dict[str, DatabaseUrls] = {}
-        self.mock_kafka = False
-        """Whether Kafka is the in-memory one."""
-        self.warnings: list[str] = []
-        self._allow_mock = allow_mock
         self._report = report or (lambda part, state: None)
+        self._servers = Servers(self.home, self.ports, self.existing, allow_mock=allow_mock, report=self._report)
         self._restart_crashed = restart_crashed
         self._children: dict[str, Child] = {}
         self._wanted: set[str] = set()
         self._watcher: asyncio.Task[None] | None = None
-        self.postgres: PostgresServer | None = None
-        if not self.existing.all_databases:
-            self.postgres = PostgresServer(
-                self.home.path / "postgres", self.ports.postgres, log=self.home.log("postgres")
-            )
-        self.kafka: KafkaCluster | None = None
-        self._kafka_address = self.existing.kafka
+        self._revivals: set[asyncio.Task[None]] = set()
+
+    @property
+    def databases(self) -> dict[str, DatabaseUrls]:
+        """How each service reaches its database."""
+        return self._servers.databases
+
+    @property
+    def postgres(self) -> PostgresServer | None:
+        """The embedded server."""
+        return self._servers.postgres
+
+    @property
+    def kafka(self) -> KafkaCluster | None:
+        """The embedded brokers."""
+        return self._servers.kafka
+
+    @property
+    def mock_kafka(self) -> bool:
+        """Whether Kafka is the in-memory one."""
+        return self._servers.mock is not None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of this platform."""
+        return self._servers.warnings
 
     @property
     def gateway(self) -> str:
@@ -110,7 +119,7 @@ class Platform:
 
     @property
     def kafka_bootstrap_servers(self) -> str:
-        return self._kafka_address
+        return self._servers.kafka_address
 
     @property
     def smtp_url(self) -> str:
@@ -130,41 +139,36 @@ class Platform:
         self.home.acquire()
         try:
             self._refuse_taken_ports()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._open_databases())
-                group.create_task(self._open_kafka())
+            await self._servers.open(self.services)
+            self._wanted |= {name for name in SERVERS if self._servers.running(name)}
+            self._note()
             helpers = ["sandbox"] if self.existing.smtp else ["sandbox", "mail"]
             await self._start_together([*helpers, *self.services])
         except BaseException as error:
             await self.close()
-            raise _first(error) from None
+            raise first_cause(error) from None
         self._watcher = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
         """Stop everything: the services first, then the servers they need. At most 10 s."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
-            self._watcher = None
+        tasks = [*self._revivals, *([self._watcher] if self._watcher else [])]
+        self._watcher = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._wanted.clear()
         await asyncio.shield(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:
-        servers = [child for name, child in self._children.items() if name.startswith("kafka")]
-        if self.kafka is not None:
-            servers += [broker.child for broker in self.kafka.brokers]
-        if self.postgres is not None:
-            servers.append(self.postgres.child)
-        await _stop_together([child for child in self._children.values() if child not in servers], grace=5.0)
-        await _stop_together(servers, grace=3.0)
+        await _stop_together(list(self._children.values()), grace=5.0)
+        await _stop_together(list(self._servers.children().values()), grace=3.0)
         self.home.release()
 
     async def start(self, name: str) -> None:
         """Start a part that was killed or stopped, and return when it is ready."""
-        if name == "postgres":
-            await self._start_postgres()
-        elif name == "kafka":
-            await self._start_kafka()
+        if name in SERVERS:
+            await self._servers.start(name)
+            self._wanted.add(name)
         else:
             await self._start_together([name])
         self._note()
@@ -172,22 +176,12 @@ class Platform:
     async def kill(self, name: str) -> None:
         """SIGKILL a part, without a chance to finish anything. It stays down until `start`."""
         self._wanted.discard(name)
-        if name == "postgres":
-            await asyncio.to_thread(_embedded(self.postgres, name).kill)
-        elif name == "kafka":
-            await asyncio.to_thread(_embedded(self.kafka, name).kill)
-        else:
-            await asyncio.to_thread(self._children[name].kill)
+        await (self._servers.kill(name) if name in SERVERS else asyncio.to_thread(self._children[name].kill))
 
     async def stop(self, name: str) -> None:
         """Stop a part politely. It stays down until `start`."""
         self._wanted.discard(name)
-        if name == "postgres":
-            await asyncio.to_thread(_embedded(self.postgres, name).stop)
-        elif name == "kafka":
-            await asyncio.to_thread(_embedded(self.kafka, name).stop)
-        else:
-            await asyncio.to_thread(self._children[name].stop)
+        await (self._servers.stop(name) if name in SERVERS else asyncio.to_thread(self._children[name].stop))
 
     async def restart_kafka(self, *, kill: bool = False) -> None:
         """Stop (or kill) all brokers, start them, and return when they serve again."""
@@ -201,10 +195,8 @@ class Platform:
 
     def running(self, name: str) -> bool:
         """Whether the process of a part is alive."""
-        if name == "postgres":
-            return self.postgres is not None and self.postgres.running
-        if name == "kafka" and self.kafka is not None:
-            return self.kafka.running
+        if name in SERVERS:
+            return self._servers.running(name)
         return name in self._children and self._children[name].running
 
     def environment(self, name: str) -> dict[str, str]:
@@ -213,26 +205,13 @@ class Platform:
             name,
             home=self.home,
             ports=self.ports,
-            kafka=self._kafka_address,
+            kafka=self._servers.kafka_address,
             smtp=self.smtp_url,
             database=self.databases.get(name),
         )
         if name in SERVICES:
-            given |= self._keys_of_absent_signers()
+            given |= parts.keys_of_absent_signers(self.home.secrets(), self.services)
         return given | self.env | self.service_env.get(name, {})
-
-    def _keys_of_absent_signers(self) -> dict[str, str]:
-        """A part of the services can run alone: it is given the public keys that it would have fetched."""
-        keys = self.home.secrets()
-        absent = {
-            "gateway": ("AUTH_JWKS", "TOKEN_SIGNING_KEY", "footlights-gateway"),
-            "ticketing": ("QUOTE_JWKS", "QUOTE_SIGNING_KEY", "footlights-ticketing"),
-        }
-        return {
-            variable: json.dumps(Signer(keys[secret], issuer).jwks())
-            for service, (variable, secret, issuer) in absent.items()
-            if service not in self.services
-        }
 
     def _refuse_taken_ports(self) -> None:
         wanted = {name: self.ports.services[name] for name in self.services} | {"sandbox": self.ports.sandbox}
@@ -245,104 +224,7 @@ class Platform:
             wanted |= {
                 f"kafka controller {number}": port for number, port in enumerate(self.ports.controllers, start=1)
             }
-        for part, port in wanted.items():
-            if answers(port):
-                owner = port_owner(port)
-                by = f" by {owner}" if owner else ""
-                remedy = "stop that program, or move all ports: `make up PORT=9000`"
-                raise StartFailed(part, f"port {port} is taken{by}", remedy=remedy)
-
-    async def _open_databases(self) -> None:
-        for service, url in self.existing.databases.items():
-            self.databases[service] = await adopt_database(url, service, self.home.secrets()["DATABASE_PASSWORD"])
-        if self.postgres is not None:
-            await self._start_postgres()
-            for service in SERVICES:
-                if service not in self.databases:
-                    self.databases[service] = await create_service_database(self.postgres.url(), service)
-        if self.services:
-            await self._migrate()
-
-    async def _start_postgres(self) -> None:
-        server = _embedded(self.postgres, "postgres")
-        self._report("postgres", "starting")
-        await asyncio.to_thread(server.prepare)
-        server.spawn()
-        await asyncio.to_thread(server.wait_ready)
-        self._wanted.add("postgres")
-        self._report("postgres", "ready")
-
-    async def _open_kafka(self) -> None:
-        if not self.existing.kafka:
-            ports, controllers = list(self.ports.kafka), list(self.ports.controllers)
-            self.kafka = KafkaCluster(
-                self.home.path / "kafka", ports, controllers, jars=jars_folder(), log=self.home.log("kafka")
-            )
-            try:
-                await self._fetch_kafka(self.kafka.jars)
-                await self._start_kafka()
-            except JarsUnavailable as unavailable:
-                if not self._allow_mock:
-                    raise
-                await self._open_mock_kafka(unavailable)
-                return
-            self._kafka_address = self.kafka.bootstrap_servers
-        self._report("topics", "starting")
-        try:
-            if self.kafka is not None and self.kafka.size > 1:
-                await topics.spread(self.kafka)
-            await topics.apply(self._kafka_address)
-        except Exception as error:
-            remedy = "is KAFKA_BOOTSTRAP_SERVERS right?" if self.existing.kafka else "look at Kafka's log"
-            raise StartFailed("topics", str(error), log=self.home.log("kafka"), remedy=remedy) from error
-        self._report("topics", "ready")
-
-    async def _fetch_kafka(self, jars: Path) -> None:
-        if not has_jars(jars):
-            self._report("fetching Kafka", "starting")
-            await asyncio.to_thread(ensure_jars, jars)
-            self._report("fetching Kafka", "ready")
-
-    async def _start_kafka(self) -> None:
-        cluster = _embedded(self.kafka, "kafka")
-        self._report("kafka", "starting")
-        await asyncio.to_thread(cluster.prepare)
-        cluster.spawn()
-        await asyncio.to_thread(cluster.wait_ready)
-        self._wanted.add("kafka")
-        self._report("kafka", "ready")
-
-    async def _open_mock_kafka(self, reason: JarsUnavailable) -> None:
-        self.kafka, self.mock_kafka = None, True
-        self.warnings += [f"{reason.why}. {MOCK_WARNING} To get real Kafka: {reason.remedy}"]
-        address = self.home.path / "mock-kafka"
-        address.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "deploy.platform.mockkafka", str(address)]
-        child = self._children["kafka"] = Child("kafka", command, log=self.home.log("kafka"), cwd=ROOT)
-        child.spawn()
-        deadline = time.monotonic() + 30
-        while not address.exists():
-            if not child.running or time.monotonic() > deadline:
-                raise StartFailed("kafka", "the in-memory cluster did not start", log=child.log, remedy=reason.remedy)
-            await asyncio.sleep(0.05)
-        self._kafka_address = address.read_text()
-        self._report("kafka", "ready, in memory")
-
-    async def _migrate(self) -> None:
-        """All databases to their newest version, in one process: importing what migrations need takes longest."""
-        self._report("migrations", "starting")
-        log = self.home.log("migrations")
-        targets = [f"{service}={self.databases[service].owner}" for service in self.services]
-        command = [sys.executable, "-m", "deploy.platform.migrate", *targets]
-        child = Child("migrations", command, log=log, env=base_environment(), cwd=ROOT)
-        child.spawn()
-        self._children["migrations"] = child
-        await asyncio.to_thread(child.wait)
-        del self._children["migrations"]
-        if child.exit_code:
-            last = tail(log, 1)
-            raise StartFailed("migrations", last or "failed", log=log, remedy="the log has the statement that failed")
-        self._report("migrations", "ready")
+        refuse_taken(wanted)
 
     async def _start_together(self, names: Sequence[str]) -> None:
         for name in names:
@@ -385,49 +267,41 @@ class Platform:
     async def _watch(self) -> None:
         """Names every part that ends by itself, and starts it again if that is wanted."""
         pauses: dict[str, float] = {}
-        since: dict[str, float] = {}
+        started: dict[str, float] = {}
         while True:
             await asyncio.sleep(0.5)
             for name in [name for name in self._wanted if not self.running(name)]:
                 self._wanted.discard(name)
-                if time.monotonic() - since.get(name, 0.0) > STABLE_SECONDS:
+                if time.monotonic() - started.get(name, 0.0) > STABLE_SECONDS:
                     pauses[name] = 0.5
-                pause = pauses[name] = min(pauses[name] * 2, LONGEST_PAUSE)
+                pause = pauses[name] = min(pauses.get(name, 0.5) * 2, LONGEST_PAUSE)
+                started[name] = time.monotonic() + pause
                 again = self._restart_crashed and not (name == "kafka" and self.mock_kafka)
                 self._report(name, f"ended unexpectedly{f', starting again in {pause:.0f} s' if again else ''}")
                 if again:
-                    since[name] = time.monotonic() + pause
-                    await asyncio.sleep(pause)
-                    await self._try_again(name)
+                    task = asyncio.create_task(self._revive(name, pause))
+                    self._revivals.add(task)
+                    task.add_done_callback(self._revivals.discard)
 
-    async def _try_again(self, name: str) -> None:
+    async def _revive(self, name: str, pause: float) -> None:
+        await asyncio.sleep(pause)
         try:
             await self.start(name)
         except Exception as error:
-            self._report(name, str(_first(error)))
+            self._report(name, str(first_cause(error)))
             self._wanted.add(name)
 
     def _note(self) -> None:
-        pids = {name: child.pid for name, child in self._children.items() if child.pid and child.running}
-        if self.postgres is not None and self.postgres.child.pid:
-            pids["postgres"] = self.postgres.child.pid
-        for broker in self.kafka.brokers if self.kafka else ():
-            if broker.child.pid:
-                pids[broker.child.name] = broker.child.pid
+        living = self._children | self._servers.children()
+        pids = {name: child.pid for name, child in living.items() if child.pid and child.running}
         about: dict[str, object] = {
             "urls": self.urls,
-            "kafka": self._kafka_address,
+            "kafka": self._servers.kafka_address,
             "smtp": self.smtp_url,
             "mock_kafka": self.mock_kafka,
             "databases": {service: urls.environment() for service, urls in self.databases.items()},
         }
         self.home.write_note(pids, about)
-
-
-def _embedded(server: _Server | None, name: str) -> _Server:
-    if server is None:
-        raise ValueError(f"{name} is not ours to start and stop")
-    return server
 
 
 async def _stop_together(children: Sequence[Child], grace: float) -> None:
@@ -438,7 +312,7 @@ async def _stop_together(children: Sequence[Child], grace: float) -> None:
         await asyncio.to_thread(child.stop, max(0.1, deadline - time.monotonic()))
 
 
-def _first(error: BaseException) -> BaseException:
+def first_cause(error: BaseException) -> BaseException:
     """The one error inside a group that a person should see."""
     while isinstance(error, BaseExceptionGroup):
         error = next((each for each in error.exceptions if isinstance(each, StartFailed)), error.exceptions[0])

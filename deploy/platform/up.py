@@ -18,7 +18,7 @@ from deploy.platform.home import AlreadyRunning, default_home
 from deploy.platform.kafka import brokers_in
 from deploy.platform.parts import Existing
 from deploy.platform.ports import BASE, Ports
-from deploy.platform.processes import StartFailed, tail
+from deploy.platform.processes import StartFailed, end_helpers, tail
 from deploy.platform.summary import summary
 from deploy.platform.supervisor import Platform
 
@@ -89,6 +89,7 @@ async def run(port: int, brokers: int, demo_data: bool) -> int:
             await stopping.wait()
         return 0
     finally:
+        end_helpers()
         since = time.monotonic()
         ours = platform.home.claimed
         with console.status("Stopping ..."):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from deploy.platform import Platform, StartFailed, supervisor
-from deploy.platform.kafka import JarsUnavailable, ensure_jars
+from deploy.platform import Platform, StartFailed, servers
+from deploy.platform.jars import JarsUnavailable, ensure_jars
 
 
 def test_without_maven_the_remedy_is_told(own_folder: Path, monkeypatch):
@@ -19,8 +19,8 @@ def test_without_maven_the_remedy_is_told(own_folder: Path, monkeypatch):
 
 
 async def test_the_platform_falls_back_with_a_warning(own_folder: Path, monkeypatch):
-    monkeypatch.setattr(supervisor, "jars_folder", lambda: own_folder / "kafka-jars")
-    monkeypatch.setattr("deploy.platform.kafka.shutil.which", lambda name: None)
+    monkeypatch.setattr(servers, "jars_folder", lambda: own_folder / "kafka-jars")
+    monkeypatch.setattr("deploy.platform.jars.shutil.which", lambda name: None)
     async with Platform(own_folder / "home", services=[], allow_mock=True) as platform:
         assert platform.mock_kafka
         assert "all events are lost" in platform.warnings[0]
@@ -31,7 +31,7 @@ async def test_the_platform_falls_back_with_a_warning(own_folder: Path, monkeypa
 
 
 async def test_without_permission_to_fall_back_it_fails(own_folder: Path, monkeypatch):
-    monkeypatch.setattr(supervisor, "jars_folder", lambda: own_folder / "kafka-jars")
-    monkeypatch.setattr("deploy.platform.kafka.shutil.which", lambda name: None)
+    monkeypatch.setattr(servers, "jars_folder", lambda: own_folder / "kafka-jars")
+    monkeypatch.setattr("deploy.platform.jars.shutil.which", lambda name: None)
     with pytest.raises(StartFailed):
         await Platform(own_folder / "home", services=[]).open()
