@@ -62,8 +62,11 @@ def add(
 ) -> UUID:
     """Publishes an event if the session's transaction commits. Returns the event's id.
 
-    `version` is the aggregate's version after the change, `correlation_id` the order the event belongs to.
+    `version` is the aggregate's version after the change, `correlation_id` the order the event belongs to. Raises
+    `RuntimeError` inside a savepoint: its rollback would take the change back but not the event.
     """
+    if session.sync_session.in_nested_transaction():
+        raise RuntimeError("add events outside of savepoints")
     event = new_event(data, organisation=organisation, version=version, correlation_id=correlation_id)
     session.sync_session.info.setdefault(_PENDING, []).append(event)
     return event.id
@@ -88,6 +91,8 @@ def insert_parameters(rows: Sequence[WireRow]) -> dict[str, list[Any]]:
 
 @sqlalchemy_event.listens_for(Session, "before_commit")
 def _write(session: Session) -> None:
+    if session.in_nested_transaction():
+        return
     pending: list[Event[EventData]] = session.info.pop(_PENDING, [])
     if pending:
         session.flush()
@@ -105,5 +110,7 @@ def _wake(session: Session) -> None:
 
 @sqlalchemy_event.listens_for(Session, "after_rollback")
 def _forget(session: Session) -> None:
+    if session.in_nested_transaction():
+        return
     session.info.pop(_PENDING, None)
     session.info.pop(_WRITTEN, None)

@@ -49,6 +49,16 @@ async def test_a_rolled_back_transaction_publishes_nothing(db: Database) -> None
     assert await depth(db) == 0
 
 
+async def test_a_savepoint_rolled_back_takes_no_event_with_it(db: Database) -> None:
+    async with db.as_worker() as session:
+        outbox.add(session, changed(uuid4(), "kept"), organisation=ORGANISATION)
+        savepoint = await session.begin_nested()
+        with pytest.raises(RuntimeError, match="savepoint"):
+            outbox.add(session, changed(uuid4(), "in between"), organisation=ORGANISATION)
+        await savepoint.rollback()
+    assert await depth(db) == 1
+
+
 async def test_the_relay_publishes_in_order_and_keeps_what_it_published(db: Database, kafka: Kafka) -> None:
     customers = new_customers(5)
     for n in range(40):
