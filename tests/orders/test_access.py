@@ -5,8 +5,11 @@ from __future__ import annotations
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from contracts import orders
+from services.orders.deadlines import measure
 from tests.harness import eventually
 from tests.orders.stage import Stage
 
@@ -86,3 +89,36 @@ async def test_a_query_without_its_filter_returns_nothing(stage: Stage) -> None:
                 count = await session.scalar(text(f"SELECT count(*) FROM {table}"))
                 assert bool(count) is expected, (table, organisation)
     assert card["id"]
+
+
+async def test_metrics_tell_of_states_payments_refunds_and_the_ledger(stage: Stage) -> None:
+    await stage.buy()
+    await measure(stage.db)
+    metrics = (await stage.call("GET", "/metrics")).text
+    for name in (
+        'orders_transitions_total{stage="paid"}',
+        'orders_payments_total{stage="received"}',
+        'orders_in_stage{stage="paid"}',
+        "orders_refunds_waiting",
+        "orders_overdue_seconds",
+        "orders_paid_without_tickets",
+        "orders_ledger_sum 0.0",
+    ):
+        assert name in metrics, name
+
+
+async def test_logs_and_ledger_cannot_be_rewritten(stage: Stage) -> None:
+    await stage.buy()
+    for table in ("ledger", "payment_events", "order_history"):
+        for statement in (f"UPDATE {table} SET at = now()", f"DELETE FROM {table}"):
+            sql = statement.replace("SET at", "SET recorded_at") if table == "payment_events" else statement
+            with pytest.raises(DBAPIError, match="append-only"):
+                async with stage.db.as_worker() as session:
+                    await session.execute(text(sql))
+    lopsided = """
+        INSERT INTO ledger (transaction_id, organisation, order_id, account, amount, currency, why)
+        SELECT gen_random_uuid(), organisation, id, 'cash', 1, 'UAH', 'by mistake' FROM orders LIMIT 1
+    """
+    with pytest.raises(DBAPIError, match="add up to zero"):
+        async with stage.db.as_worker() as session:
+            await session.execute(text(lopsided))
