@@ -30,24 +30,26 @@ class Body:
         """The whole of a small body. Raises the failure, or `ClientGone`."""
         try:
             async with asyncio.timeout(self._silence):
-                parts = [part async for part in self._parts()]
+                part, more = await self._part()
+                while more:
+                    further, more = await self._part()
+                    part += further
         except TimeoutError:
             raise self._too_slow() from None
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return part
 
     async def stream(self) -> AsyncIterator[bytes]:
         """The parts as they come; after a failure it raises, which breaks off the request to the service."""
-        parts = self._parts()
-        while True:
+        more = True
+        while more:
             try:
                 async with asyncio.timeout(self._silence):
-                    part = await anext(parts)
-            except StopAsyncIteration:
-                return
+                    part, more = await self._part()
             except TimeoutError:
                 self.failure = self._too_slow()
                 raise self.failure from None
-            yield part
+            if part:
+                yield part
 
     async def watched(self) -> Message:
         """An ASGI `receive` for our own routes; after a failure the body ends, and `failure` is to be answered."""
@@ -62,21 +64,18 @@ class Body:
     def _too_slow(self) -> Problem:
         return UploadTooSlow(f"Nothing of the body came for {self._silence:.0f} seconds.")
 
-    async def _parts(self) -> AsyncIterator[bytes]:
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self.failure = ClientGone()
-                raise self.failure
-            part: bytes = message.get("body", b"")
-            self._seen += len(part)
-            if self._seen > self._limit:
-                self.failure = BodyTooLarge(f"A body may have {self._limit} bytes.", limit=self._limit)
-                raise self.failure
-            if part:
-                yield part
-            if not message.get("more_body", False):
-                return
+    async def _part(self) -> tuple[bytes, bool]:
+        """The next part, and whether there are more."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.failure = ClientGone()
+            raise self.failure
+        part: bytes = message.get("body", b"")
+        self._seen += len(part)
+        if self._seen > self._limit:
+            self.failure = BodyTooLarge(f"A body may have {self._limit} bytes.", limit=self._limit)
+            raise self.failure
+        return part, message.get("more_body", False)
 
 
 class ClientGone(BadRequest):

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 
 import aiohttp
+from prometheus_client import Counter
 from starlette.types import Receive, Send
 from yarl import URL
 
@@ -39,6 +40,13 @@ class Upstream:
         self.prefix = f"/api/{name}"
         self.seconds = metrics.FORWARD_SECONDS.labels(name)
         self.in_flight = metrics.IN_FLIGHT.labels(name)
+        self._answered: dict[int, Counter] = {}
+
+    def answered(self, status: int) -> Counter:
+        counter = self._answered.get(status)
+        if counter is None:
+            counter = self._answered[status] = metrics.FORWARDED.labels(self.name, status)
+        return counter
 
     def location(self, value: str) -> str:
         """A redirect of a service to itself, as its client must see it."""
@@ -106,7 +114,7 @@ class Forwarder:
             data = await _data(body, incoming)
             answer = await self._ask(upstream, target, incoming, headers, data, body)
             try:
-                metrics.FORWARDED.labels(upstream.name, answer.status).inc()
+                upstream.answered(answer.status).inc()
                 await _pass_back(upstream, answer, receive, send)
             finally:
                 answer.release()

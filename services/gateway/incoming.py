@@ -1,16 +1,16 @@
 """Reads the head of a request once: what the gateway needs of it, and what a service may see of it.
 
 A service sees no credentials of the client, no header that only the gateway may set, nothing that belongs to one
-connection (RFC 9110 §7.6.1), and no name with an underscore: those are read as dashes by some software.
+connection (RFC 9110 §7.6.1), and no name with an underscore: those are read as dashes by some software. Ids for
+tracing are random but no secrets, so they come from the cheap generator.
 """
 
 from __future__ import annotations
 
 import re
-from secrets import token_hex
+from random import getrandbits
 
 from starlette.types import Scope
-from uuid_utils.compat import uuid7
 
 from services.gateway.errors import BadRequest, HeadersTooLarge
 
@@ -29,6 +29,8 @@ HOP_BY_HOP = frozenset(
         b"expect",
     }
 )
+PLAIN = frozenset({b"accept", b"accept-encoding", b"accept-language", b"content-type", b"user-agent", b"if-match"})
+"""The usual ones that pass as they are, known at the first look."""
 READ = frozenset(
     {
         b"authorization",
@@ -64,12 +66,13 @@ class Incoming:
         self.cookies: list[bytes] = []
         self.forward: list[tuple[bytes, bytes]] = []
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        if len(headers) > max_headers or sum(len(name) + len(value) for name, value in headers) > max_header_bytes:
-            raise HeadersTooLarge(f"Send at most {max_headers} headers with {max_header_bytes} bytes in all.")
         named: frozenset[bytes] = HOP_BY_HOP
-        chunked = False
+        chunked, size = False, 0
         for name, value in headers:
-            if name in READ:
+            size += len(name) + len(value)
+            if name in PLAIN:
+                self.forward.append((name, value))
+            elif name in READ:
                 self._read(name, value)
             elif name in HOP_BY_HOP:
                 if name == b"connection" and (listed := _listed(value)):
@@ -77,6 +80,8 @@ class Incoming:
                 chunked = chunked or name == b"transfer-encoding"
             elif b"_" not in name and not name.startswith(OURS):
                 self.forward.append((name, value))
+        if len(headers) > max_headers or size > max_header_bytes:
+            raise HeadersTooLarge(f"Send at most {max_headers} headers with {max_header_bytes} bytes in all.")
         if named is not HOP_BY_HOP:
             self.forward = [header for header in self.forward if header[0] not in named]
         self.length = self._length()
@@ -121,13 +126,13 @@ class Incoming:
         value = self.read.get(b"x-request-id")
         if value is not None and REQUEST_ID.fullmatch(value):
             return value.decode()
-        return str(uuid7())
+        return f"{getrandbits(128):032x}"
 
     def _traceparent(self) -> str:
         value = self.read.get(b"traceparent")
         if value is not None and TRACEPARENT.fullmatch(value):
             return value.decode()
-        return f"00-{token_hex(16)}-{token_hex(8)}-01"
+        return f"00-{getrandbits(128) | 1:032x}-{getrandbits(64) | 1:016x}-01"
 
 
 def _listed(connection: bytes) -> frozenset[bytes]:

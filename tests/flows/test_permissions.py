@@ -121,7 +121,7 @@ def test_every_route_declares_exactly_one_permission(platform: Stage) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.shows("ROL-14", "TKT-4")
+@pytest.mark.shows("ROL-9", "ROL-14", "TKT-4")
 async def test_each_role_gets_what_the_permission_says(platform: Stage, people: People) -> None:
     wrong = []
     for way in ways(platform):

@@ -49,7 +49,6 @@ async def events(kafka: Kafka) -> AsyncIterator[Callable[..., object]]:
     await consumer.stop()
 
 
-@pytest.mark.shows("REG-6", "ROL-13")
 async def test_accounts_are_told_in_order(gateway: Gateway, events: Callable[..., object]) -> None:
     browser = gateway.browser()
     new = {"email": "told@example.com", "password": PASSWORD, "name": "Told", "phone": "+48 600 000 000"}
@@ -75,7 +74,6 @@ async def test_accounts_are_told_in_order(gateway: Gateway, events: Callable[...
     assert PASSWORD not in str(told)
 
 
-@pytest.mark.shows("SET-10")
 async def test_organisations_are_told(gateway: Gateway, events: Callable[..., object]) -> None:
     organisation = await gateway.organisation("opera")
     head = await gateway.signed_in("head@opera.example", roles={"opera": [Role.PROJECT_HEAD]})
