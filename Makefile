@@ -34,7 +34,7 @@ demo: $(READY)
 	@exec $(PYTHON) -m deploy.demo $(if $(PLAN),--plan '$(PLAN)') $(if $(PLATFORM),--platform '$(PLATFORM)')
 
 test: $(READY)
-	@exec $(PYTHON) -m pytest $(if $(K),-k '$(K)')
+	@exec $(PYTHON) -m pytest -n 2 --dist loadfile $(if $(K),-k '$(K)')
 
 check: $(READY)
 	@exec $(PYTHON) -m deploy.checks.run

@@ -13,6 +13,8 @@ import pytest
 
 RECORD = Path(__file__).resolve().parents[2] / "build" / "requirements.json"
 
+SHOWS = "shows"
+
 Record = dict[str, dict[str, Any]]
 """Test id → {"ids": requirement ids, "passed": whether every phase passed}."""
 
@@ -43,15 +45,17 @@ class Recorder:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
             ids = {str(id_) for mark in item.iter_markers("shows") for id_ in mark.args}
-            if ids:
-                self._ids[item.nodeid] = sorted(ids)
+            # Properties travel with the report, also from a worker of xdist.
+            item.user_properties += [(SHOWS, id_) for id_ in sorted(ids)]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.nodeid in self._ids:
+        ids = [str(value) for name, value in report.user_properties if name == SHOWS]
+        if ids:
+            self._ids[report.nodeid] = ids
             self._outcomes.setdefault(report.nodeid, set()).add(report.outcome)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.config.option.collectonly:
+        if session.config.option.collectonly or hasattr(session.config, "workerinput"):
             return
         record = {} if self._everything else read(self._path)
         for test, outcomes in self._outcomes.items():
