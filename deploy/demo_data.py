@@ -17,10 +17,10 @@ from typing import Any, Self
 import aiohttp
 
 from contracts.accounts import Role
-from deploy.commands.accounts import ensure_account, ensure_organisation, gateway_session
 
 ORGANISATION = "theatre"
 PLAN = Path(__file__).parent / "plans" / "theatre.json"
+BUYER = "buyer@theatre.example"
 SHOW = "The Forest Song"
 CURRENCY = "UAH"
 
@@ -59,8 +59,22 @@ async def load(
     """Load what is missing; returns an account per role as (role, e-mail, password)."""
     password = secrets["DEMO_PASSWORD"]
     accounts = [(role, f"{role.value.replace('_', '.')}@theatre.example") for role in PEOPLE]
-    buyer = "buyer@theatre.example"
-    async with gateway_session(gateway_env["DATABASE_WORKER_URL"]) as session:
+    async with Staff(gateway_url) as staff:
+        organizer = dict(accounts)[Role.ORGANIZER]
+        if not await staff.sign_in(organizer, password):
+            await _found(gateway_env["DATABASE_WORKER_URL"], accounts, password)
+            if not await staff.sign_in(organizer, password):
+                raise RuntimeError(f"{organizer} cannot sign in")
+        await _show(staff)
+        await _offers(staff)
+    return [*((role.value, email, password) for role, email in accounts), ("(a buyer)", BUYER, password)]
+
+
+async def _found(gateway_database: str, accounts: list[tuple[Role, str]], password: str) -> None:
+    """The organisation and its accounts, all in one transaction: who can sign in as organizer finds all others."""
+    from deploy.commands.accounts import ensure_account, ensure_organisation, gateway_session
+
+    async with gateway_session(gateway_database) as session:
         organisation = await ensure_organisation(
             session,
             ORGANISATION,
@@ -71,14 +85,9 @@ async def load(
             time_zone="Europe/Kyiv",
             phone_region="UA",
         )
+        await ensure_account(session, BUYER, "Bohdan Buyer", password, organisation, [])
         for role, email in accounts:
             await ensure_account(session, email, PEOPLE[role], password, organisation, [role])
-        await ensure_account(session, buyer, "Bohdan Buyer", password, organisation, [])
-    async with Staff(gateway_url) as staff:
-        await staff.sign_in(dict(accounts)[Role.ORGANIZER], password)
-        await _show(staff)
-        await _offers(staff)
-    return [*((role.value, email, password) for role, email in accounts), ("(a buyer)", buyer, password)]
 
 
 class Staff:
@@ -98,9 +107,15 @@ class Staff:
     ) -> None:
         await self._client.close()
 
-    async def sign_in(self, email: str, password: str) -> None:
-        answer = await self.ask("POST", "/auth/sign-in", {"email": email, "password": password})
-        self._headers = {"X-CSRF-Token": answer["csrf_token"]}
+    async def sign_in(self, email: str, password: str) -> bool:
+        """False when there is no such account with this password."""
+        credentials = {"email": email, "password": password}
+        async with self._client.post(self._url + "/auth/sign-in", json=credentials) as answer:
+            if answer.status == 401:
+                return False
+            answer.raise_for_status()
+            self._headers = {"X-CSRF-Token": (await answer.json())["csrf_token"]}
+            return True
 
     async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
         """The JSON answer. Raises `RuntimeError` with the problem's words for an error."""

@@ -42,7 +42,7 @@ def postgres(server_folder: Path) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def kafka_server(server_folder: Path) -> Iterator[Kafka]:
-    with kafka_cluster(server_folder, short_lived=True) as cluster:
+    with kafka_cluster(server_folder, light=True) as cluster:
         yield cluster
 
 
@@ -61,7 +61,7 @@ def own_postgres(own_folder: Path) -> Iterator[Postgres]:
 
 @pytest.fixture
 def own_kafka_server(own_folder: Path) -> Iterator[Kafka]:
-    with kafka_cluster(own_folder, short_lived=True) as cluster:
+    with kafka_cluster(own_folder, light=True) as cluster:
         yield cluster
 
 

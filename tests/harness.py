@@ -181,8 +181,8 @@ def postgres_server(folder: Path, **settings: str):
 
 
 @contextlib.contextmanager
-def kafka_cluster(folder: Path, brokers: int = 1, *, short_lived: bool = False):
-    """A Kafka of one's own in `folder`, without topics; `short_lived` for tests that measure nothing."""
+def kafka_cluster(folder: Path, brokers: int = 1, *, light: bool = False):
+    """A Kafka of one's own in `folder`, without topics; `light` where throughput is not measured."""
     ports = free_ports(2 * brokers)
     cluster = KafkaCluster(
         folder / "kafka",
@@ -190,7 +190,7 @@ def kafka_cluster(folder: Path, brokers: int = 1, *, short_lived: bool = False):
         ports[brokers:],
         jars=JARS,
         log=folder / "kafka.log",
-        short_lived=short_lived,
+        light=light,
     )
     try:
         cluster.start()

@@ -119,15 +119,15 @@ class KafkaCluster:
         *,
         jars: Path,
         log: Path,
-        short_lived: bool = False,
+        light: bool = False,
     ) -> None:
         if len(ports) != len(controller_ports):
             raise ValueError("each broker needs a port and a controller port")
         self.data = data.absolute()
         self.log = log.absolute()
         self.size = len(ports)
-        self.short_lived = short_lived
-        """Whether to start faster at the price of throughput, for tests."""
+        self.light = light
+        """Whether to work less until it serves, at the price of throughput under a long full load."""
         self.jars = jars.absolute()
         self.classpath = f"{self.jars}/*"
         self._controller_ports = controller_ports
@@ -148,7 +148,7 @@ class KafkaCluster:
     def java_options(self) -> list[str]:
         heap = "512m" if self.size == 1 else "400m"
         # The first compiler alone: a third less work until the broker serves, and slower from then on.
-        quick = ["-XX:TieredStopAtLevel=1"] if self.short_lived else []
+        quick = ["-XX:TieredStopAtLevel=1"] if self.light else []
         return [
             *quick,
             f"-Xmx{heap}",

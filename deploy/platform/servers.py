@@ -104,7 +104,10 @@ class Servers:
         if not self.existing.kafka:
             ports, controllers = list(self.ports.kafka), list(self.ports.controllers)
             self.kafka = KafkaCluster(
-                self.home.path / "kafka", ports, controllers, jars=jars_folder(), log=self.home.log("kafka")
+                *(self.home.path / "kafka", ports, controllers),
+                jars=jars_folder(),
+                log=self.home.log("kafka"),
+                light=True,
             )
             try:
                 await self._fetch_kafka(self.kafka.jars)
