@@ -17,7 +17,7 @@ from tests.harness import ROOT, eventually
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
 SEED = os.environ.get("SCHEMATHESIS_SEED", "20261122")
-SECONDS = os.environ.get("SCHEMATHESIS_SECONDS", "75")
+SECONDS = os.environ.get("SCHEMATHESIS_SECONDS", "60")
 """After which it stops wherever it is; an idle machine is through before that, and generates more until then."""
 CHECKS = (
     "not_a_server_error",
