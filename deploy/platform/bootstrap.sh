@@ -54,4 +54,5 @@ if [ ! -x .venv/bin/python ]; then
     "$python" -m venv .venv >>"$log" 2>&1 || fail "$python -m venv failed" "install its venv module (Debian: apt install python3-venv)"
 fi
 install_with_uv || install_with_pip || fail "packages could not be installed" "is the package index reachable?"
+ln -sf ../../bin/footlights .venv/bin/footlights
 touch .venv/.ready

@@ -131,7 +131,11 @@ class Servers:
     async def _fetch_kafka(self, jars: Path) -> None:
         if not has_jars(jars):
             self._report("fetching Kafka", "starting")
-            await asyncio.to_thread(ensure_jars, jars)
+            try:
+                await asyncio.to_thread(ensure_jars, jars)
+            except JarsUnavailable as unavailable:
+                self._report("fetching Kafka", f"failed: {unavailable.why}")
+                raise
             self._report("fetching Kafka", "ready")
 
     async def _start_kafka(self) -> None:

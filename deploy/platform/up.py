@@ -40,6 +40,7 @@ class Steps:
             note = escape(state.removeprefix("ready").lstrip(", "))
             console.print(f"  [green]✓[/] {part:<14} [dim]{took:4.1f} s[/] {note}")
         else:
+            self._since.pop(part, None)
             console.print(f"  [red]![/] [bold]{part}[/] {escape(state)}")
         self.status.update(f"Starting {', '.join(self._since)} ..." if self._since else "Starting ...")
 
