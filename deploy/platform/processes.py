@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -20,6 +21,8 @@ import psutil
 
 LARGEST_LOG = 20_000_000
 """Bytes of a log that is continued at the next start; a larger one is put aside."""
+
+LISTENING_PORTS = (10_000, 32_000)
 
 
 class StartFailed(RuntimeError):
@@ -195,12 +198,16 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """Several different free ports."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+    """Several different free ports, below those that the system gives to outgoing connections: such a one might be
+    taken between being found free and being listened on."""
+    found: list[int] = []
+    for port in random.sample(range(*LISTENING_PORTS), 1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise OSError(f"there are no {count} free ports from {LISTENING_PORTS[0]} to {LISTENING_PORTS[1]}")
 
 
 def answers(port: int, host: str = "127.0.0.1") -> bool:

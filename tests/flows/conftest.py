@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from deploy.platform import topics
 from deploy.platform.mailcatcher import MailCatcher
 from tests.flows.stage import Stage, stage
-from tests.harness import Kafka, Postgres
+from tests.harness import Kafka, Postgres, kafka_cluster
 
 
 @pytest.fixture(scope="session")
-async def platform(postgres: Postgres, kafka: Kafka, mail_server: MailCatcher) -> AsyncIterator[Stage]:
-    async with stage(postgres, kafka, mail_server.smtp_url) as running:
+def flows_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A Kafka without the events of other tests: the platform's services read every topic from its start."""
+    with kafka_cluster(tmp_path_factory.mktemp("flows")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+async def platform(postgres: Postgres, flows_kafka: Kafka, mail_server: MailCatcher) -> AsyncIterator[Stage]:
+    await topics.apply(flows_kafka.bootstrap_servers)
+    async with stage(postgres, flows_kafka, mail_server.smtp_url) as running:
         yield running

@@ -25,7 +25,7 @@ ORDERS, KILLS = 40, 4
 
 @pytest.mark.slow
 async def test_killed_midway_every_ticket_arrives_once(
-    postgres: Postgres, kafka: Kafka, tokens: TokenMint, smtp: SmtpServer
+    postgres: Postgres, own_kafka: Kafka, tokens: TokenMint, smtp: SmtpServer
 ):
     seed = random.randrange(10**6)
     print(f"seed {seed}")
@@ -38,7 +38,7 @@ async def test_killed_midway_every_ticket_arrives_once(
             "PORT": str(port),
             "DATABASE_API_URL": office.settings.database_api_url,
             "DATABASE_WORKER_URL": office.settings.database_worker_url,
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "KAFKA_BOOTSTRAP_SERVERS": own_kafka.bootstrap_servers,
             "AUTH_JWKS": tokens.jwks,
             "PUBLIC_URL": office.documents.url,
             "SMTP_URL": smtp.url,
@@ -61,7 +61,7 @@ async def test_killed_midway_every_ticket_arrives_once(
             events += [told.placed(), told.paid(), told.issued()]
         process = await start()
         try:
-            await publish(kafka.bootstrap_servers, events)
+            await publish(own_kafka.bootstrap_servers, events)
             for _ in range(KILLS):
                 before = len(smtp.mails)
                 await eventually(lambda: len(smtp.mails) > before, timeout=60)  # noqa: B023
