@@ -1,4 +1,4 @@
-"""Deadlines of orders, as rows: what was not paid in time expires (design.md §4)."""
+"""Deadlines of orders, as rows: what was not paid in time expires."""
 
 from __future__ import annotations
 

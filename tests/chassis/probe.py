@@ -142,7 +142,10 @@ def record_of(event: CustomerChanged) -> dict[str, Any]:
 async def names_on_topic(kafka: Kafka, customers: set[UUID], topic: str = TOPIC) -> dict[UUID, list[str]]:
     """Names per customer in the order of the topic's records, up to now."""
     found: dict[UUID, list[str]] = {customer: [] for customer in customers}
-    reader = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, enable_auto_commit=False)
+    # Not seek_to_beginning: the reset to the end that `assign` begins could overtake it.
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
     await reader.start()
     try:
         partitions = [TopicPartition(topic, number) for number in (reader.partitions_for_topic(topic) or ())]
@@ -150,7 +153,6 @@ async def names_on_topic(kafka: Kafka, customers: set[UUID], topic: str = TOPIC)
             await reader._client.force_metadata_update()
             partitions = [TopicPartition(topic, n) for n in reader._client.cluster.partitions_for_topic(topic) or ()]
         reader.assign(partitions)
-        await reader.seek_to_beginning()
         ends = await reader.end_offsets(partitions)
         while any([await reader.position(partition) < end for partition, end in ends.items()]):
             for records in (await reader.getmany(timeout_ms=500)).values():

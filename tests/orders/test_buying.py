@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -125,7 +126,16 @@ async def test_held_money_is_captured_when_the_tickets_exist(stage: Stage) -> No
     )
     await stage.ticketing.convert(event)
     await stage.confirmed(hold.hold_id)
+    await eventually(lambda: stage.cards.calls["capture"])
+    card = await eventually(lambda: _received(stage, hold.hold_id))
+    assert card["paid_at"]
     assert stage.cards.calls["capture"] == 1
+
+
+async def _received(stage: Stage, order_id: UUID) -> dict[str, Any]:
+    card: dict[str, Any] = await stage.card(order_id)
+    assert card["payment_status"] == "money_received"
+    return card
 
 
 async def test_checkout_twice_is_one_order_and_one_page(stage: Stage) -> None:
