@@ -9,10 +9,11 @@ import aiohttp
 import pytest
 
 from chassis.db import Database
+from deploy.platform import topics
 from deploy.platform.databases import DatabaseUrls
 from services.ticketing.main import create
 from services.ticketing.settings import Settings
-from tests.harness import Kafka, Postgres, TokenMint, eventually, serve
+from tests.harness import Kafka, Postgres, TokenMint, eventually, kafka_cluster, serve
 from tests.ticketing.theatre import Theatre
 
 
@@ -28,6 +29,14 @@ def settings_for(urls: DatabaseUrls, tokens: TokenMint, kafka: Kafka | None = No
         log_format="console",
         **more,
     )
+
+
+@pytest.fixture(scope="session")
+async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
+    """A Kafka of its own: on the shared one a real ticketing would answer the orders of other tests."""
+    with kafka_cluster(tmp_path_factory.mktemp("ticketing")) as cluster:
+        await topics.apply(cluster.bootstrap_servers)
+        yield cluster
 
 
 @pytest.fixture(scope="session")
