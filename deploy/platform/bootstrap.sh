@@ -37,7 +37,7 @@ install_with_uv() {
         .venv/bin/python -m pip install -q --require-hashes -r "$pinned" >>"$log" 2>&1 || { rm -f "$pinned"; return 1; }
     rm -f "$pinned"
     # uv does not read pip's settings: hand over the ones that say where packages come from.
-    UV_FIND_LINKS="${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}" UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-https://pypi.org/simple}}" \
+    UV_FIND_LINKS="${UV_FIND_LINKS:-${PIP_FIND_LINKS:-}}" \
         SSL_CERT_FILE="${SSL_CERT_FILE:-${PIP_CERT:-}}" UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-180}" \
         .venv/bin/python -m uv pip install -q --python .venv/bin/python --require-hashes --compile-bytecode \
         -r requirements.lock >>"$log" 2>&1

