@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
-from uuid import uuid4
 
-import structlog
 from fastapi import APIRouter, FastAPI
-from opentelemetry.trace import SpanKind
-from starlette.requests import Request
-from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Route
 
-from chassis import context, health, jobs, logging, metrics, problems, tracing
+from chassis import health, jobs, logging, problems, tracing
+from chassis.asgi import Edge, Service
 from chassis.consumer import Consumer, ConsumerRunner
 from chassis.db import Database
 from chassis.edge import permissions
@@ -38,7 +33,7 @@ def create_app(
     *,
     title: str,
     routers: Sequence[APIRouter] = (),
-    routes: Sequence[BaseRoute] = (),
+    hot_routes: Sequence[Route] = (),
     consumer: Consumer | None = None,
     job_list: Sequence[Job] = (),
     lifespan: Lifespan | None = None,
@@ -46,9 +41,9 @@ def create_app(
 ) -> FastAPI:
     """A service ready to be served.
 
-    `routes` are raw Starlette routes for hot paths, each with an attribute `permission`. `lifespan` runs inside ours,
-    with `app.state.db`, `.relay`, `.settings` and `.auth_keys` set, and before anything is consumed. Raises `TypeError`
-    for a route without exactly one permission.
+    `hot_routes` are raw Starlette routes, each with an attribute `permission`. `lifespan` runs inside ours, with
+    `app.state.db`, `.relay`, `.settings` and `.auth_keys` set, and before anything is consumed. Raises `TypeError` for
+    a route without exactly one permission.
     """
     logging.configure(settings)
     tracing.configure(settings)
@@ -72,16 +67,16 @@ def create_app(
             await stack.enter_async_context(_running(background))
             yield
 
-    app = FastAPI(title=title, lifespan=run, docs_url=None, redoc_url=None, version="1")
+    app = Service(hot_routes, title=title, lifespan=run, docs_url=None, redoc_url=None, version="1")
     app.state.settings = settings
     app.state.db = Database(settings)
     app.state.auth_keys = KeySet(url=settings.auth_jwks_url, inline=settings.auth_jwks)
     app.state.checks = {"database": lambda: health.database_check(app.state.db), "keys": app.state.auth_keys.load}
     problems.install(app)
+    app.router.routes.extend(hot_routes)
     app.include_router(health.router)
     for router in routers:
         app.include_router(router)
-    app.router.routes.extend(routes)
     app.add_middleware(Edge)
     require_permissions(app)
     return app
@@ -118,43 +113,3 @@ async def _running(background: Sequence[Coroutine[Any, Any, None]]) -> AsyncIter
 def _report(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         log.critical("background work ended", exc_info=task.exception())
-
-
-class Edge:
-    """Binds the request id and trace of each request, logs it and measures it."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request = Request(scope)
-        request_id = request.headers.get("x-request-id") or str(uuid4())
-        token = context.request_id.set(request_id)
-        status, started = 0, time.perf_counter()
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode("latin-1"))]
-            await send(message)
-
-        try:
-            with (
-                structlog.contextvars.bound_contextvars(request_id=request_id),
-                tracing.span(f"{scope['method']}", request.headers.get("traceparent"), SpanKind.SERVER),
-            ):
-                try:
-                    await self._app(scope, receive, answer)
-                except Exception as error:
-                    if status:
-                        raise
-                    await problems.unexpected(request, error)(scope, receive, answer)
-        finally:
-            context.request_id.reset(token)
-            route = getattr(scope.get("route"), "path", "none")
-            metrics.HTTP_REQUESTS.labels(scope["method"], route, str(status)).inc()
-            metrics.HTTP_SECONDS.labels(scope["method"], route).observe(time.perf_counter() - started)

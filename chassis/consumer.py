@@ -31,7 +31,7 @@ from chassis.dead_letters import DeadLetters
 from chassis.errors import Permanent, is_passing
 from chassis.logging import get_logger
 from chassis.settings import ServiceSettings
-from contracts.envelope import Event, EventData, MalformedEvent, UnknownEventType, decode
+from contracts.envelope import Event, EventData, MalformedEvent, UnknownEventType, decode, type_of
 
 __all__ = ["Consumer", "ConsumerRunner", "Permanent", "Tail"]
 
@@ -225,17 +225,16 @@ class ConsumerRunner:
         events: list[tuple[Record, Event[EventData]]] = []
         bad: list[tuple[Record, str]] = []
         for record in records:
+            name = type_of(record.headers)
+            if name in EventData.known and not self._consumer.handles(name):
+                metrics.EVENTS_SKIPPED.labels("not ours").inc()
+                continue
             try:
-                event = decode(record.headers, record.value)
+                events.append((record, decode(record.headers, record.value)))
             except UnknownEventType:
                 metrics.EVENTS_SKIPPED.labels("unknown type").inc()
             except MalformedEvent as error:
                 bad.append((record, f"malformed: {error}"))
-            else:
-                if self._consumer.handles(event.type):
-                    events.append((record, event))
-                else:
-                    metrics.EVENTS_SKIPPED.labels("not ours").inc()
         return events, bad
 
     async def _apply(self, events: Sequence[Event[EventData]]) -> None:
@@ -313,17 +312,22 @@ class ConsumerRunner:
 
 
 class Tail:
-    """Every replica sees every new event of some topics, from now on; nothing is remembered. For live updates."""
+    """Every replica sees every new event of some topics, from now on; nothing is remembered. For live updates.
+
+    `wants` says by a record's type and key whether it is worth being decoded.
+    """
 
     def __init__(
         self,
         bootstrap_servers: str,
         topics: Sequence[str],
-        callback: Callable[[Event[EventData]], Awaitable[None] | None],
+        callback: Callable[[Event[EventData]], None],
+        wants: Callable[[str | None, bytes | None], bool] = lambda _, __: True,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topics = topics
         self._callback = callback
+        self._wants = wants
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -341,8 +345,10 @@ class Tail:
                 for partition in consumer.assignment():
                     await consumer.position(partition)
                 self.ready.set()
-                async for record in consumer:
-                    await self._tell(record)
+                while True:
+                    for records in (await consumer.getmany(timeout_ms=1_000)).values():
+                        for record in records:
+                            self._tell(record)
             except (KafkaError, OSError) as error:
                 log.warning("tail reconnects", error=repr(error))
             finally:
@@ -351,11 +357,10 @@ class Tail:
                     await asyncio.wait_for(consumer.stop(), 3)
             await asyncio.sleep(1)
 
-    async def _tell(self, record: Record) -> None:
+    def _tell(self, record: Record) -> None:
         try:
-            answer = self._callback(decode(record.headers, record.value))
-            if answer is not None:
-                await answer
+            if self._wants(type_of(record.headers), record.key):
+                self._callback(decode(record.headers, record.value))
         except UnknownEventType:
             metrics.EVENTS_SKIPPED.labels("unknown type").inc()
         except Exception:

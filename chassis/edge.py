@@ -59,6 +59,8 @@ class Caller:
 
 
 ANONYMOUS = Caller()
+CALLER = "footlights.caller"
+"""Where the caller is kept in the scope of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +99,14 @@ def public() -> Permission:
 
 async def caller_of(request: Request) -> Caller:
     """The caller by the bearer token, anonymous without one. Raises `Unauthorised` for a bad one."""
-    if not hasattr(request.state, "caller"):
-        request.state.caller = await _authenticate(request)
-    caller: Caller = request.state.caller
+    caller: Caller | None = request.scope.get(CALLER)
+    if caller is None:
+        header = request.headers.get("authorization")
+        caller = request.scope[CALLER] = ANONYMOUS if header is None else await _authenticate(request, header)
     return caller
 
 
-async def _authenticate(request: Request) -> Caller:
-    header = request.headers.get("authorization")
-    if header is None:
-        return ANONYMOUS
+async def _authenticate(request: Request, header: str) -> Caller:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorised("Send the token as `Authorization: Bearer <token>`.")

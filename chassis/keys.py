@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import jwt
+import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -40,13 +41,15 @@ class Signer:
         self._issuer = issuer
         raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.kid = hashlib.sha256(raw).hexdigest()[:16]
-        self._x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        self._x = _base64url(raw).decode()
+        self._head = _base64url(orjson.dumps({"alg": ALGORITHM, "kid": self.kid, "typ": "JWT"}))
 
     def sign(self, claims: dict[str, Any], *, ttl_seconds: float, audience: str) -> str:
         """A compact JWS of the claims, valid for `ttl_seconds`."""
         now = time.time()
         payload = {**claims, "iss": self._issuer, "aud": audience, "iat": int(now), "exp": int(now + ttl_seconds)}
-        return jwt.encode(payload, self._key, algorithm=ALGORITHM, headers={"kid": self.kid})
+        signed = self._head + b"." + _base64url(orjson.dumps(payload, option=orjson.OPT_UTC_Z))
+        return (signed + b"." + _base64url(self._key.sign(signed))).decode()
 
     def jwks(self) -> dict[str, Any]:
         """The public key, as a JWK set."""
@@ -123,3 +126,7 @@ class KeySet:
     def _accept(self, jwks: dict[str, Any]) -> None:
         self._keys = {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in jwks["keys"]}
         self._remembered.clear()
+
+
+def _base64url(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")

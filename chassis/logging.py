@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from chassis import context
 from chassis.settings import ServiceSettings
 
 get_logger = structlog.stdlib.get_logger
@@ -20,6 +21,7 @@ def configure(settings: ServiceSettings) -> None:
     """Sends our logs and those of the libraries through one formatter, to standard output."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_request_id,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -55,6 +57,13 @@ def configure(settings: ServiceSettings) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+
+
+def _add_request_id(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    request_id = context.request_id.get()
+    if request_id is not None:
+        line.setdefault("request_id", request_id)
+    return line
 
 
 def _name_service(service: str) -> structlog.typing.Processor:

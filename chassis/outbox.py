@@ -74,7 +74,7 @@ def add(
 
 def wire_row(event: Event[EventData]) -> WireRow:
     """The event as a row for `outbox`, for statements that insert it themselves. Nudge the relay after the commit."""
-    headers = orjson.dumps([[name, value.decode()] for name, value in event.headers()]).decode()
+    headers = orjson.dumps(list(event.attributes().items())).decode()
     return event.topic, event.key, event.data.to_json(), headers
 
 

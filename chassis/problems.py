@@ -102,34 +102,36 @@ def response(problem: Problem) -> Response:
 def install(app: FastAPI) -> None:
     """Makes every error of an app a problem."""
 
-    @app.exception_handler(Problem)
-    async def ours(_: Request, error: Problem) -> Response:
-        return response(error)
+    async def answer(request: Request, error: Exception) -> Response:
+        return of(request, error)
 
-    @app.exception_handler(RequestValidationError)
-    async def validation(_: Request, error: RequestValidationError) -> Response:
-        errors = [
-            {"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]} for item in error.errors()
-        ]
-        detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:5])
-        return response(Invalid(detail, errors=errors))
+    for kind in (Problem, RequestValidationError, HTTPException, DBAPIError, PoolTimeout, OSError):
+        app.add_exception_handler(kind, answer)
 
-    @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
-        slug = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-        content = body(error.status_code, slug, HTTPStatus(error.status_code).phrase, str(error.detail))
-        return Response(content, error.status_code, headers=dict(error.headers or {}), media_type=MEDIA_TYPE)
 
-    @app.exception_handler(DBAPIError)
-    @app.exception_handler(PoolTimeout)
-    @app.exception_handler(OSError)
-    async def database(request: Request, error: Exception) -> Response:
-        if is_passing(error):
+def of(request: Request, error: Exception) -> Response:
+    """The problem that an error is for the caller."""
+    match error:
+        case Problem():
+            return response(error)
+        case RequestValidationError():
+            return _not_valid(error)
+        case HTTPException():
+            phrase = HTTPStatus(error.status_code).phrase
+            content = body(error.status_code, phrase.lower().replace(" ", "-"), phrase, str(error.detail))
+            return Response(content, error.status_code, headers=dict(error.headers or {}), media_type=MEDIA_TYPE)
+        case _ if is_passing(error):
             log.warning("request failed for a passing reason", path=request.url.path, error=repr(error))
             return response(Unavailable("The service cannot reach its database. Try again in a moment."))
-        if isinstance(error, DBAPIError) and (getattr(error.orig, "sqlstate", None) or "").startswith(UNSTORABLE):
+        case DBAPIError() if (getattr(error.orig, "sqlstate", None) or "").startswith(UNSTORABLE):
             return response(Invalid("A value in the request cannot be stored: a number too large, or a NUL character."))
-        return unexpected(request, error)
+    return unexpected(request, error)
+
+
+def _not_valid(error: RequestValidationError) -> Response:
+    errors = [{"where": ".".join(str(part) for part in item["loc"]), "what": item["msg"]} for item in error.errors()]
+    detail = "; ".join(f"{item['where']}: {item['what']}" for item in errors[:5])
+    return response(Invalid(detail, errors=errors))
 
 
 def unexpected(request: Request, error: Exception) -> Response:

@@ -33,6 +33,9 @@ MAX_BATCH_BYTES = 1_000_000
 """Of one partition's batch, just below what brokers accept; also the largest event."""
 SAFETY_POLL_SECONDS = (0.02, 0.2)
 """How often to look without being woken: at first and after being idle. Other replicas' commits do not wake us."""
+BUSY = 8
+GATHER_SECONDS = 0.01
+"""While events keep coming, `BUSY` or more in two batches, they gather for so long: together they cost a fraction."""
 ACKNOWLEDGE_SECONDS = 20.0
 """aiokafka waits for ever while the broker is down; a batch unacknowledged by then is sent again by a new producer."""
 STANDBY_SECONDS = 0.5
@@ -74,6 +77,10 @@ class _Send:
 @dataclass(slots=True)
 class _Batch:
     sends: list[_Send]
+
+    @property
+    def size(self) -> int:
+        return sum(len(send.rows) for send in self.sends)
 
     @property
     def ids(self) -> list[int]:
@@ -159,8 +166,10 @@ class Relay:
             if previous is not None:
                 await self._settle(connection, previous)
                 idle = SAFETY_POLL_SECONDS[0]
-            previous = batch
-            if batch is None:
+            last, previous = previous, batch
+            if batch is not None and last is not None and BUSY <= last.size + batch.size < BATCH:
+                await asyncio.sleep(GATHER_SECONDS)
+            elif batch is None:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), idle)
                 idle = min(idle * 2, SAFETY_POLL_SECONDS[1])

@@ -116,23 +116,64 @@ class Event(Generic[D]):
     def key(self) -> bytes:
         return str(self.data.key()).encode()
 
+    def attributes(self) -> dict[str, str]:
+        """The headers of the record, before they are encoded."""
+        return attributes(
+            self.type,
+            id=self.id,
+            subject=self.data.key(),
+            organisation=self.organisation,
+            aggregate_version=self.aggregate_version,
+            time=self.time,
+            correlation_id=self.correlation_id,
+            causation_id=self.causation_id,
+            traceparent=self.traceparent,
+        )
+
     def headers(self) -> list[Header]:
-        service = self.data.event_type.partition(".")[0]
-        attributes: dict[str, object] = {
-            "specversion": SPEC_VERSION,
-            "id": self.id,
-            "source": f"/footlights/{service}",
-            "type": self.data.event_type,
-            "time": self.time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "subject": self.data.key(),
-            "organisation": self.organisation,
-            "aggregateversion": self.aggregate_version,
-            "correlationid": self.correlation_id,
-            "causationid": self.causation_id,
-            "traceparent": self.traceparent,
-        }
-        headers = [(f"ce_{name}", str(value).encode()) for name, value in attributes.items() if value is not None]
-        return [("content-type", CONTENT_TYPE.encode()), *headers]
+        return [(name, value.encode()) for name, value in self.attributes().items()]
+
+
+def attributes(
+    type: str,
+    *,
+    id: object,
+    subject: object,
+    organisation: object,
+    aggregate_version: int,
+    time: datetime,
+    correlation_id: str | None,
+    causation_id: object = None,
+    traceparent: str | None,
+) -> dict[str, str]:
+    """The headers of an event, before they are encoded, for a producer that has no `Event`."""
+    given = {
+        "content-type": CONTENT_TYPE,
+        "ce_specversion": SPEC_VERSION,
+        "ce_id": str(id),
+        "ce_source": "/footlights/" + type.partition(".")[0],
+        "ce_type": type,
+        "ce_time": time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "ce_subject": str(subject),
+    }
+    if organisation is not None:
+        given["ce_organisation"] = str(organisation)
+    given["ce_aggregateversion"] = str(aggregate_version)
+    if correlation_id is not None:
+        given["ce_correlationid"] = correlation_id
+    if causation_id is not None:
+        given["ce_causationid"] = str(causation_id)
+    if traceparent is not None:
+        given["ce_traceparent"] = traceparent
+    return given
+
+
+def type_of(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """The event type that a record claims to be, without decoding it."""
+    for name, raw in headers:
+        if name == "ce_type" and raw is not None:
+            return raw.decode(errors="replace")
+    return None
 
 
 def decode(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> Event[EventData]:

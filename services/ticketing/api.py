@@ -1,4 +1,4 @@
-"""The routes of ticketing, and what FastAPI cannot know of the raw ones."""
+"""The routes of ticketing, and what FastAPI cannot know of the hot ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from starlette.requests import Request
 
 from chassis.edge import public
 from services.ticketing.halls.routes import router as halls
+from services.ticketing.holds.endpoint import HOLD_ROUTE
 from services.ticketing.holds.quotes import Quotes
-from services.ticketing.holds.routes import HOLD_ROUTE, HoldIn, HoldOut
+from services.ticketing.holds.routes import HoldIn, HoldOut
 from services.ticketing.holds.routes import router as holds
 from services.ticketing.schemas import PROBLEMS
 from services.ticketing.shows.routes import SEATS_ROUTE
@@ -29,13 +30,13 @@ async def jwks(request: Request) -> dict[str, Any]:
 
 
 ROUTERS = [keys, halls, shows, holds, tickets]
-RAW_ROUTES = [HOLD_ROUTE, SEATS_ROUTE]
+HOT_ROUTES = [HOLD_ROUTE, SEATS_ROUTE]
 
 _SHOW_ID = {"name": "show_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
 _TEMPLATE = "#/components/schemas/{model}"
 
 
-def document_raw_routes(app: FastAPI) -> None:
+def document_hot_routes(app: FastAPI) -> None:
     """Adds the routes that are not FastAPI's to the OpenAPI document."""
     generate = app.openapi
 

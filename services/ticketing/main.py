@@ -13,7 +13,7 @@ from chassis.consumer import Tail
 from chassis.jobs import Job
 from chassis.links import Links
 from services.ticketing import consumers
-from services.ticketing.api import RAW_ROUTES, ROUTERS, document_raw_routes
+from services.ticketing.api import HOT_ROUTES, ROUTERS, document_hot_routes
 from services.ticketing.holds.expiry import expire_holds
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.quotes import Quotes
@@ -36,7 +36,8 @@ def create(settings: Settings | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        tail = Tail(settings.kafka_bootstrap_servers, OWN_TOPICS, app.state.seat_maps.hear)
+        maps: SeatMaps = app.state.seat_maps
+        tail = Tail(settings.kafka_bootstrap_servers, OWN_TOPICS, maps.hear, maps.wants)
         listening = asyncio.create_task(tail.run(), name="seat-map-tail")
         try:
             async with app.state.box_office:
@@ -50,7 +51,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         settings,
         title="Footlights ticketing",
         routers=ROUTERS,
-        routes=RAW_ROUTES,
+        hot_routes=HOT_ROUTES,
         consumer=consumers.build(settings, board, printer),
         job_list=[Job("expire-holds", EXPIRY_SECONDS, expire_holds)],
         lifespan=lifespan,
@@ -61,7 +62,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.printer = printer
     app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds)
     app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes)
-    document_raw_routes(app)
+    document_hot_routes(app)
     return app
 
 

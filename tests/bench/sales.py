@@ -25,10 +25,12 @@ from deploy.demo.client import Client
 from deploy.demo.venue import EMAIL, ONE_ADDRESS, PASSWORD, found_organisation, open_show, scratch
 from deploy.platform import Platform
 from deploy.platform.postgres import BINARIES
+from tests.bench import wire
 from tests.bench.figures import Figure, Measured, compare
 
 ROUNDS = 3
 SEATS = 12_000
+WARM = 300
 HOLDS = {1: 400, 8: 2_000, 64: 6_000}
 GOALS = {"hold_direct_64": ">= 0.3", "hold_gateway_64": ">= 0.15"}
 ORDERS = 48
@@ -117,12 +119,11 @@ async def _holds(staff: Client, url: str, at_once: int, count: int) -> Measured:
     _, show = await open_show(staff, _hall())
     path = f"{urlsplit(url).path}/shows/{show['show_id']}/holds"
     host, port = urlsplit(url).hostname or "", urlsplit(url).port or 80
-    requests = iter([_request(path, host, f"seat-{number}") for number in range(count + 200)])
-    for _ in range(200):  # connections, caches and plans are warm in an on-sale
-        await _one(host, port, next(requests))
+    requests = [_request(path, host, f"seat-{number}") for number in range(count + WARM)]
+    await wire.send(host, port, requests[count:], at_once)  # connections, caches and plans are warm in an on-sale
     process = _process("ticketing")
     cpu, started = sum(process.cpu_times()[:2]), time.perf_counter()
-    await asyncio.gather(*(_connection(host, port, requests) for _ in range(at_once)))
+    await wire.send(host, port, requests[:count], at_once)
     elapsed, used = time.perf_counter() - started, sum(process.cpu_times()[:2]) - cpu
     return Measured(count / elapsed, used * 1000 / count)
 
@@ -154,32 +155,6 @@ def _request(path: str, host: str, seat: str) -> bytes:
     body = json.dumps({"hold_id": str(uuid7()), "seats": [seat]})
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"{head}\r\n{body}".encode()
-
-
-async def _connection(host: str, port: int, requests: Iterator[bytes]) -> None:
-    """One buyer after another on one connection; the cheapest client there is, so that the server is measured."""
-    reader, writer = await asyncio.open_connection(host, port)
-    for request in requests:
-        writer.write(request)
-        await _answer(reader)
-    writer.close()
-
-
-async def _one(host: str, port: int, request: bytes) -> None:
-    await _connection(host, port, iter([request]))
-
-
-async def _answer(reader: asyncio.StreamReader) -> None:
-    head = await reader.readuntil(b"\r\n\r\n")
-    status = head[9:12]
-    lower = head.lower()
-    if b"transfer-encoding: chunked" in lower:
-        body = await reader.readuntil(b"0\r\n\r\n")
-    else:
-        length = int(lower.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        body = await reader.readexactly(length)
-    if status != b"201":
-        raise RuntimeError(f"a hold was answered {status.decode()}: {body[:300]!r}")
 
 
 async def _orders(staff: Client) -> Measured:

@@ -21,17 +21,12 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from uuid_utils.compat import uuid7
 
-from chassis import outbox
 from chassis.errors import is_passing
 from chassis.logging import get_logger
-from contracts.envelope import Event
-from contracts.money import Money
-from contracts.ticketing import HoldPlaced
 from services.ticketing import metrics
 from services.ticketing.errors import OutcomeUnknown, SaleBusy
-from services.ticketing.holds import statement, terms
+from services.ticketing.holds import placed, statement, terms
 from services.ticketing.holds.requests import Granted, Refused, Request
 
 log = get_logger(__name__)
@@ -224,26 +219,6 @@ class Lane:
         layout = request.layout
         now = datetime.fromtimestamp(time.time() + self._offset, UTC)
         expires_at = now + request.lifetime
-        data = HoldPlaced.model_construct(
-            hold_id=request.hold_id,
-            show_id=layout.show_id,
-            show_name=layout.name,
-            starts_at=layout.starts_at,
-            seats=request.seats,
-            total=Money.model_construct(minor=sum(s.price.minor for s in request.seats), currency=layout.currency),
-            expires_at=expires_at,
-            account_id=request.account_id,
-        )
-        event: Event[HoldPlaced] = Event(
-            id=uuid7(),
-            data=data,
-            organisation=layout.organisation,
-            aggregate_version=1,
-            time=now,
-            correlation_id=str(request.hold_id),
-            traceparent=request.traceparent,
-        )
-        _, _, value, headers = outbox.wire_row(event)
         return (
             request.hold_id,
             layout.show_id,
@@ -254,8 +229,7 @@ class Lane:
             now + request.latest,
             request.account_id,
             terms.to_json(request.seats),
-            value,
-            headers,
+            *placed.event(request, now, expires_at),
         )
 
     async def _open(self) -> asyncpg.Connection[asyncpg.Record]:

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
+
+import orjson
 
 from chassis import tracing
 from chassis.db import Database
 from chassis.edge import Caller
 from chassis.logging import get_logger
 from contracts.accounts import Role
-from contracts.ticketing import HeldSeat
 from services.ticketing import metrics
 from services.ticketing.errors import (
     HoldEnded,
@@ -29,13 +30,12 @@ from services.ticketing.errors import (
     ShowNotOnSale,
     TooManySeats,
 )
-from services.ticketing.holds import terms
 from services.ticketing.holds.lane import Lane
-from services.ticketing.holds.quotes import Quotes, Terms, rfc3339
+from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Answer, Granted, Refused, Request
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
-from services.ticketing.shows.layout import Layout
+from services.ticketing.shows.layout import Layout, Offer
 from services.ticketing.shows.seatmap import SeatMaps
 
 log = get_logger(__name__)
@@ -44,6 +44,7 @@ DESK = (Role.TICKET_DESK, Role.TICKET_ORGANIZER, Role.ORGANIZER)
 STALE_RETRIES = 5
 ANSWER_SECONDS = 15.0
 """A lane answers long before this; it is here so that no request waits for ever."""
+OVERDUE = "The answer takes too long. Ask again with the same hold id to learn whether you have the seats."
 
 
 class BoxOffice:
@@ -76,10 +77,8 @@ class BoxOffice:
     ) -> None:
         await self._stack.aclose()
 
-    async def place(
-        self, show_id: UUID, hold_id: UUID, seats: Sequence[str], caller: Caller
-    ) -> tuple[bool, dict[str, Any]]:
-        """Whether the hold is new, and what the buyer is told.
+    async def place(self, show_id: UUID, hold_id: UUID, seats: Sequence[str], caller: Caller) -> tuple[bool, bytes]:
+        """Whether the hold is new, and what the buyer is told, in JSON.
 
         Raises `NoSuchShow`, `SeatsTaken`, `ShowNotOnSale`, `SeatsNotForSale`, `TooManySeats`, `OtherHoldHasThisId`,
         `HoldEnded`, `SaleBusy` and `OutcomeUnknown`.
@@ -99,31 +98,17 @@ class BoxOffice:
             raise _problem(answer, layout)
         raise OutcomeUnknown("The show is being changed at this moment. Try again.")
 
-    def describe(self, layout: Layout, hold_id: UUID, granted: Granted) -> dict[str, Any]:
-        """The hold as its buyer sees it, with a fresh quote."""
-        seats = granted.seats
-        quote = self._quotes.sign(
-            Terms(
-                hold_id=hold_id,
-                show_id=layout.show_id,
-                organisation=layout.organisation,
-                show_name=layout.name,
-                starts_at=layout.starts_at,
-                currency=layout.currency,
-                invoice_allowed=layout.invoice_allowed,
-                seats=seats,
-                expires_at=granted.expires_at,
-                payment_seconds=layout.payment_seconds,
-            )
-        )
-        return {
+    def describe(self, layout: Layout, hold_id: UUID, granted: Granted) -> bytes:
+        """The hold as its buyer sees it, with a fresh quote, in JSON."""
+        hold = {
             "hold_id": str(hold_id),
             "show_id": str(layout.show_id),
-            "expires_at": rfc3339(granted.expires_at),
-            "seats": terms.to_dicts(seats),
-            "total": {"minor": sum(seat.price.minor for seat in seats), "currency": layout.currency},
-            "quote": quote,
+            "expires_at": granted.expires_at,
+            "seats": [seat.json for seat in granted.seats],
+            "total": {"minor": granted.total, "currency": layout.currency},
+            "quote": self._quotes.sign(layout, hold_id, granted),
         }
+        return orjson.dumps(hold, option=orjson.OPT_UTC_Z)
 
     async def _ask(self, layout: Layout, hold_id: UUID, seats: Sequence[str], caller: Caller) -> Answer:
         desk = caller.has(*DESK) and caller.organisation == layout.organisation
@@ -143,18 +128,15 @@ class BoxOffice:
             deadline=time.perf_counter() + self._settings.hold_wait_seconds,
         )
         self._lanes[zlib.crc32(layout.show_id.bytes) % len(self._lanes)].join(request)
+        overdue = loop.call_later(ANSWER_SECONDS, request.fail, OutcomeUnknown(OVERDUE))
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await request.future
-        except TimeoutError:
-            raise OutcomeUnknown(
-                "The answer takes too long. Ask again with the same hold id to learn whether you have the seats."
-            ) from None
+            return await request.future
         finally:
+            overdue.cancel()
             metrics.HOLD_SECONDS.observe(time.perf_counter() - request.joined)
 
 
-def _held(layout: Layout, seats: Sequence[str], limit: int) -> tuple[HeldSeat, ...]:
+def _held(layout: Layout, seats: Sequence[str], limit: int) -> tuple[Offer, ...]:
     """The seats with their prices, in key order."""
     if not seats:
         raise HoldInvalid("Name at least one seat.")

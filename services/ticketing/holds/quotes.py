@@ -6,9 +6,7 @@ Whoever has the quote may extend or release the hold: it is sent back as `Hold-T
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import time
 from typing import Any
 from uuid import UUID
 
@@ -16,26 +14,11 @@ import jwt
 
 from chassis.keys import KeySet, Signer
 from chassis.problems import Unauthorised
-from contracts.ticketing import HeldSeat
+from services.ticketing.holds.requests import Granted
+from services.ticketing.shows.layout import Layout
 
 ISSUER = "footlights-ticketing"
 AUDIENCE = "quote"
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a quote is about."""
-
-    hold_id: UUID
-    show_id: UUID
-    organisation: UUID
-    show_name: str
-    starts_at: datetime
-    currency: str
-    invoice_allowed: bool
-    seats: Sequence[HeldSeat]
-    expires_at: datetime
-    payment_seconds: int | None
 
 
 class Quotes:
@@ -46,32 +29,23 @@ class Quotes:
     def jwks(self) -> dict[str, Any]:
         return self._signer.jwks()
 
-    def sign(self, terms: Terms) -> str:
+    def sign(self, layout: Layout, hold_id: UUID, granted: Granted) -> str:
         """A compact JWS that is valid as long as the hold."""
-        left = (terms.expires_at - datetime.now(UTC)).total_seconds()
+        until = granted.expires_at.timestamp()
         return self._signer.sign(
             {
-                "hold_id": str(terms.hold_id),
-                "show_id": str(terms.show_id),
-                "org": str(terms.organisation),
-                "show": {"name": terms.show_name, "starts_at": rfc3339(terms.starts_at)},
-                "seats": [
-                    {
-                        "seat": seat.seat,
-                        "label": seat.label,
-                        "zone_id": str(seat.zone_id),
-                        "zone_name": seat.zone_name,
-                        "minor": seat.price.minor,
-                    }
-                    for seat in terms.seats
-                ],
-                "currency": terms.currency,
-                "total": sum(seat.price.minor for seat in terms.seats),
-                "invoice": terms.invoice_allowed,
-                "payment_seconds": terms.payment_seconds,
-                "hold_until": int(terms.expires_at.timestamp()),
+                "hold_id": str(hold_id),
+                "show_id": str(layout.show_id),
+                "org": str(layout.organisation),
+                "show": {"name": layout.name, "starts_at": layout.starts_at},
+                "seats": [seat.quoted for seat in granted.seats],
+                "currency": layout.currency,
+                "total": granted.total,
+                "invoice": layout.invoice_allowed,
+                "payment_seconds": layout.payment_seconds,
+                "hold_until": int(until),
             },
-            ttl_seconds=left,
+            ttl_seconds=until - time.time(),
             audience=AUDIENCE,
         )
 
@@ -82,7 +56,3 @@ class Quotes:
             return UUID(claims["hold_id"])
         except (KeyError, ValueError, jwt.PyJWTError):
             raise Unauthorised("The Hold-Token is not a quote of ours.") from None
-
-
-def rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

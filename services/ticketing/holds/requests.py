@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from contracts.ticketing import HeldSeat
-from services.ticketing.shows.layout import Layout
+from services.ticketing.shows.layout import Layout, Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +16,13 @@ class Granted:
     """The seats are the buyer's until `expires_at`. `repeated` if this very hold was placed before."""
 
     expires_at: datetime
-    seats: tuple[HeldSeat, ...]
+    seats: tuple[Offer, ...]
     repeated: bool = False
+
+    @property
+    def total(self) -> int:
+        """In minor units."""
+        return sum(seat.price.minor for seat in self.seats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Request:
 
     hold_id: UUID
     layout: Layout
-    seats: tuple[HeldSeat, ...]
+    seats: tuple[Offer, ...]
     lifetime: timedelta
     latest: timedelta
     account_id: UUID | None

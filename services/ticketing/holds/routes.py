@@ -1,24 +1,21 @@
-"""HTTP: holding, extending and releasing seats (TKT-15, TKT-20, TKT-21), and the ticket desk's list (TKT-18)."""
+"""HTTP: extending and releasing seats (TKT-20, TKT-21), and the ticket desk's list (TKT-18)."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Depends, Header, Query
 from pydantic import Field
 from sqlalchemy import select, tuple_
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
-from chassis import context
-from chassis.edge import Caller, Tx, WorkerTx, caller_of, public, staff
+from chassis.edge import Caller, Tx, WorkerTx, public, staff
 from chassis.problems import Unauthorised
 from contracts.accounts import Role
-from services.ticketing.errors import HoldInvalid, NoSuchHold, NotYourHold
+from services.ticketing.errors import NoSuchHold, NotYourHold
 from services.ticketing.holds import commands, terms
 from services.ticketing.holds.place import DESK, BoxOffice
 from services.ticketing.holds.quotes import Quotes
@@ -30,8 +27,6 @@ from services.ticketing.shows.board import Board
 from services.ticketing.tickets.tables import OrderRecord
 
 router = APIRouter(tags=["holds"], responses=PROBLEMS)
-
-MAX_BODY = 512 * 1024
 
 
 class HoldIn(Body):
@@ -85,30 +80,6 @@ class Extension(Body):
     """From now. Only the ticket desk may choose."""
 
 
-async def place_hold(request: Request) -> Response:
-    """Takes seats. Not by pydantic: this is what everybody calls at the same moment."""
-    caller = await caller_of(request)
-    raw = await request.body()
-    if len(raw) > MAX_BODY:
-        raise HoldInvalid("The request is too large.")
-    show_id, hold_id, seats = _parse(request.path_params["show_id"], raw)
-    context.bind(order_id=hold_id, show_id=show_id)
-    box_office: BoxOffice = request.app.state.box_office
-    new, hold = await box_office.place(show_id, hold_id, seats, caller)
-    return Response(orjson.dumps(hold), 201 if new else 200, media_type="application/json")
-
-
-def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, list[str]]:
-    try:
-        body = orjson.loads(raw)
-        show_id, hold_id, seats = UUID(show), UUID(body["hold_id"]), body["seats"]
-    except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError):
-        raise HoldInvalid('Send {"hold_id": "<a new UUIDv7>", "seats": ["<seat_guid>", ...]}.') from None
-    if not isinstance(seats, list) or not all(isinstance(seat, str) for seat in seats):
-        raise HoldInvalid("`seats` must be a list of seat ids.")
-    return show_id, hold_id, seats
-
-
 async def _holder(request: Request, hold_id: UUID, caller: Caller, token: str | None) -> UUID | None:
     """The organisation of staff, or None for the buyer. Raises unless the caller may touch the hold."""
     if token is not None:
@@ -136,7 +107,7 @@ async def extend_hold(
     caller: Anybody,
     extension: Extension | None = None,
     hold_token: HoldToken = None,
-) -> dict[str, Any]:
+) -> Response:
     """Lets a hold live longer (TKT-20), and signs a new quote."""
     organisation = await _holder(request, hold_id, caller, hold_token)
     settings: Settings = request.app.state.settings
@@ -148,7 +119,7 @@ async def extend_hold(
     limit = timedelta(seconds=settings.staff_hold_limit_seconds) if organisation else None
     usual = timedelta(seconds=settings.hold_seconds)
     hold = await commands.extend_hold(tx, hold_id, organisation, lifetime=lifetime, usual=usual, limit=limit)
-    return await _describe(request, tx, hold)
+    return Response(await _describe(request, tx, hold), media_type="application/json")
 
 
 @router.delete("/holds/{hold_id}", status_code=204)
@@ -201,7 +172,7 @@ async def list_holds(
     return HoldList(items=[_row(hold, stage) for hold, stage in page], next=more)
 
 
-async def _describe(request: Request, tx: WorkerTx, hold: Hold) -> dict[str, Any]:
+async def _describe(request: Request, tx: WorkerTx, hold: Hold) -> bytes:
     board: Board = request.app.state.board
     box_office: BoxOffice = request.app.state.box_office
     layout = board.peek(hold.show_id) or await board.read(tx, hold.show_id)
@@ -222,7 +193,3 @@ def _row(hold: Hold, stage: str | None) -> HoldRow:
         account_id=hold.account_id,
         order=stage,
     )
-
-
-HOLD_ROUTE = Route("/shows/{show_id}/holds", place_hold, methods=["POST"])
-HOLD_ROUTE.permission = public()  # type: ignore[attr-defined]

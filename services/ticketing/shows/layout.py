@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
+
+import orjson
 
 from contracts.money import Money
 from contracts.ticketing import HeldSeat, PriceZone, ShowStatus
@@ -31,7 +33,39 @@ class ZoneSpec:
     seats: tuple[str, ...] = ()
 
 
-class Offers(Mapping[str, HeldSeat]):
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A seat at its price. Its JSON is written once, however often it is asked for."""
+
+    seat: str
+    label: str
+    zone_name: str
+    price: Money
+    json: orjson.Fragment = field(compare=False)
+    """As `HeldSeat`."""
+    quoted: orjson.Fragment = field(compare=False)
+    """As quotes have it."""
+
+    @classmethod
+    def of(cls, seat: HeldSeat) -> Offer:
+        quoted = {
+            "seat": seat.seat,
+            "label": seat.label,
+            "zone_id": str(seat.zone_id),
+            "zone_name": seat.zone_name,
+            "minor": seat.price.minor,
+        }
+        return cls(
+            seat.seat,
+            seat.label,
+            seat.zone_name,
+            seat.price,
+            json=orjson.Fragment(seat.model_dump_json()),
+            quoted=orjson.Fragment(orjson.dumps(quoted)),
+        )
+
+
+class Offers(Mapping[str, Offer]):
     """The seats that are for sale. Of a large hall few are asked for before the prices change again, so each is worked
     out when it is asked for."""
 
@@ -39,15 +73,15 @@ class Offers(Mapping[str, HeldSeat]):
         self._places = places
         self._zones = zones
         self._locale = locale
-        self._known: dict[str, HeldSeat] = {}
+        self._known: dict[str, Offer] = {}
 
-    def __getitem__(self, seat: str) -> HeldSeat:
+    def __getitem__(self, seat: str) -> Offer:
         known = self._known.get(seat)
         if known is None:
             zone = self._zones[seat]
             label = self._places[seat].label(self._locale)
-            known = HeldSeat(seat=seat, label=label, zone_id=zone.zone_id, zone_name=zone.name, price=zone.price)
-            self._known[seat] = known
+            held = HeldSeat(seat=seat, label=label, zone_id=zone.zone_id, zone_name=zone.name, price=zone.price)
+            known = self._known[seat] = Offer.of(held)
         return known
 
     def __contains__(self, seat: object) -> bool:

@@ -43,6 +43,7 @@ FREE, HELD, SOLD, BLOCKED = b"fhsb"
 NAMES = {FREE: "free", HELD: "held", SOLD: "sold", BLOCKED: "blocked"}
 LEGEND = {chr(code): name for code, name in NAMES.items()}
 KEPT = 100
+OWN_HOLDS = 10_000
 
 READ = text("""
     SELECT seat, hold_id, until = 'infinity' AS sold,
@@ -147,6 +148,7 @@ class SeatMaps:
         self._board = board
         self._refresh_seconds = refresh_seconds
         self._maps: OrderedDict[UUID, _Map] = OrderedDict()
+        self._placed_here: OrderedDict[bytes, None] = OrderedDict()
 
     async def view(self, show_id: UUID) -> tuple[Layout, View]:
         """The seats as they are now. Raises `NoSuchShow`."""
@@ -174,14 +176,21 @@ class SeatMaps:
         self._board.forget(show_id)
         self._maps.pop(show_id, None)
 
+    def wants(self, event_type: str | None, key: bytes | None) -> bool:
+        """Whether an event may say something new: not of holds that the lane of this process has just placed."""
+        return event_type != HoldPlaced.event_type or (key not in self._placed_here and bool(self._maps))
+
     def taken(self, requests: Sequence[Request]) -> None:
         """The lane of this process took seats; later events about them say nothing new."""
         for request in requests:
+            self._placed_here[str(request.hold_id).encode()] = None
             found = self._maps.get(request.layout.show_id)
             if found is not None:
                 found.taken_meanwhile.update(request.keys)
                 for seat in request.keys:
                     found.hold(seat, request.hold_id, request.lifetime.total_seconds())
+        while len(self._placed_here) > OWN_HOLDS:
+            self._placed_here.popitem(last=False)
 
     def touch(self, show_id: UUID, seats: Iterable[str] | None = None) -> None:
         """Some seats of a show may have changed, or all."""

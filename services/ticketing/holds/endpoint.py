@@ -1,0 +1,59 @@
+"""HTTP: holding seats (TKT-15). Bare ASGI, without models: this is what everybody calls at the same moment."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import orjson
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from chassis import context
+from chassis.edge import caller_of, public
+from services.ticketing.errors import HoldInvalid
+from services.ticketing.holds.place import BoxOffice
+
+MAX_BODY = 512 * 1024
+
+
+class PlaceHold:
+    """Takes the seats of one request and answers with the hold and its quote."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller = await caller_of(Request(scope))
+        show_id, hold_id, seats = _parse(scope["path_params"]["show_id"], await _body(receive))
+        context.bind(order_id=hold_id, show_id=show_id)
+        box_office: BoxOffice = scope["app"].state.box_office
+        new, content = await box_office.place(show_id, hold_id, seats, caller)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+        await send({"type": "http.response.start", "status": 201 if new else 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HoldInvalid("The body ended early.")
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise HoldInvalid("The request is too large.")
+        more = message.get("more_body", False)
+    return body
+
+
+def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, list[str]]:
+    try:
+        body = orjson.loads(raw)
+        show_id, hold_id, seats = UUID(show), UUID(body["hold_id"]), body["seats"]
+    except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError):
+        raise HoldInvalid('Send {"hold_id": "<a new UUIDv7>", "seats": ["<seat_guid>", ...]}.') from None
+    if not isinstance(seats, list) or not all(isinstance(seat, str) for seat in seats):
+        raise HoldInvalid("`seats` must be a list of seat ids.")
+    return show_id, hold_id, seats
+
+
+HOLD_ROUTE = Route("/shows/{show_id}/holds", PlaceHold(), methods=["POST"])
+HOLD_ROUTE.permission = public()  # type: ignore[attr-defined]
