@@ -14,6 +14,8 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from typing import Any, TypeAlias, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -42,8 +44,8 @@ Handler = Callable[[AsyncSession, Event[Any]], Awaitable[None]]
 BatchHandler = Callable[[AsyncSession, Sequence[Event[Any]]], Awaitable[None]]
 H = TypeVar("H", bound=Callable[..., Awaitable[None]])
 
-POLL_MS = 10
-"""FastStream also sleeps this long after an empty poll."""
+POLL_MS = 500
+"""A poll ends as soon as there are records; this is how often it is begun anew while there are none."""
 RETRY_SECONDS = (0.1, 5.0)
 TRANSACTION_SECONDS = 0.2
 """About how long a transaction may hold its locks: people wait for the same rows. Sets how many events it gets."""
@@ -122,8 +124,6 @@ class ConsumerRunner:
             group_instance_id=settings.kafka_instance or None,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
-            max_records=settings.kafka_batch_size,
-            batch_timeout_ms=POLL_MS,
             partition_assignment_strategy=(StickyPartitionAssignor,),
             rebalance_timeout_ms=60_000,
             session_timeout_ms=10_000,
@@ -131,6 +131,8 @@ class ConsumerRunner:
             decoder=_records,
         )
         self._subscriber(self._handle)
+        # FastStream's own sleeps after every empty poll, which makes it either late or busy for nothing.
+        self._subscriber.get_msg = partial(_poll, max_records=settings.kafka_batch_size)  # type: ignore[method-assign]
 
     async def run(self) -> None:
         """Connects, waiting for a broker that is not there yet, and consumes until cancelled."""
@@ -373,6 +375,11 @@ def _measure(handled: Sequence[Event[EventData]]) -> None:
         metrics.EVENTS_HANDLED.labels(name).inc(count)
     if handled:
         metrics.EVENT_AGE.observe((datetime.now(UTC) - min(event.time for event in handled)).total_seconds())
+
+
+async def _poll(consumer: AIOKafkaConsumer, *, max_records: int) -> tuple[Record, ...]:
+    records = await consumer.getmany(timeout_ms=POLL_MS, max_records=max_records)
+    return tuple(chain.from_iterable(records.values()))
 
 
 async def _keep_raw(records: Any) -> KafkaMessage:
