@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 FAST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -21,3 +23,8 @@ DOCUMENT_SECONDS = Histogram(
     "footlights_ticket_document_seconds", "Time to print a document", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5)
 )
 SEATMAP_READS = Counter("footlights_seatmap_reads_total", "Rebuilds and refreshes of the seats in memory", ["what"])
+
+
+@cache
+def holds(answer: str) -> Counter:
+    return HOLDS.labels(answer)

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -87,9 +88,9 @@ class BoxOffice:
         for _ in range(STALE_RETRIES):
             answer = await self._ask(layout, hold_id, seats, caller)
             if isinstance(answer, Granted):
-                metrics.HOLDS.labels("repeated" if answer.repeated else "granted").inc()
+                metrics.holds("repeated" if answer.repeated else "granted").inc()
                 return not answer.repeated, self.describe(layout, hold_id, answer)
-            metrics.HOLDS.labels(answer.why).inc()
+            metrics.holds(answer.why).inc()
             if (answer.why == "closed" and layout.status == "on_sale") or answer.why == "stale":
                 # The show was changed since we looked; look again.
                 known, layout = layout, await self._board.reload(show_id)
@@ -118,10 +119,8 @@ class BoxOffice:
             hold_id=hold_id,
             layout=layout,
             seats=held,
-            lifetime=timedelta(seconds=layout.hold_seconds or self._settings.hold_seconds),
-            latest=timedelta(
-                seconds=self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds
-            ),
+            lifetime=_seconds(layout.hold_seconds or self._settings.hold_seconds),
+            latest=_seconds(self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds),
             account_id=caller.account_id,
             traceparent=tracing.current_traceparent(),
             future=loop.create_future(),
@@ -134,6 +133,11 @@ class BoxOffice:
         finally:
             overdue.cancel()
             metrics.HOLD_SECONDS.observe(time.perf_counter() - request.joined)
+
+
+@lru_cache
+def _seconds(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds)
 
 
 def _held(layout: Layout, seats: Sequence[str], limit: int) -> tuple[Offer, ...]:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from uuid import UUID
 
 from services.ticketing.shows.layout import Layout, Offer
@@ -36,7 +37,7 @@ class Refused:
 Answer = Granted | Refused
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class Request:
     """One hold that is asked for. `seats` are in key order, each once, and for sale in `layout`."""
 
@@ -51,7 +52,7 @@ class Request:
     deadline: float
     joined: float = field(default_factory=time.perf_counter)
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         return tuple(seat.seat for seat in self.seats)
 

@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 
 from contracts.money import Money
-from contracts.ticketing import HeldSeat, PriceZone, ShowStatus
+from contracts.ticketing import PriceZone, ShowStatus
 from services.ticketing.errors import PriceZonesRefused
 from services.ticketing.halls.places import Place
 
@@ -42,27 +42,25 @@ class Offer:
     zone_name: str
     price: Money
     json: orjson.Fragment = field(compare=False)
-    """As `HeldSeat`."""
+    """As `HeldSeat` of the contract."""
     quoted: orjson.Fragment = field(compare=False)
     """As quotes have it."""
 
     @classmethod
-    def of(cls, seat: HeldSeat) -> Offer:
-        quoted = {
-            "seat": seat.seat,
-            "label": seat.label,
-            "zone_id": str(seat.zone_id),
-            "zone_name": seat.zone_name,
-            "minor": seat.price.minor,
-        }
+    def of(cls, seat: str, label: str, zone_id: UUID, zone_name: str, price: Money) -> Offer:
+        place = {"seat": seat, "label": label, "zone_id": str(zone_id), "zone_name": zone_name}
         return cls(
-            seat.seat,
-            seat.label,
-            seat.zone_name,
-            seat.price,
-            json=orjson.Fragment(seat.model_dump_json()),
-            quoted=orjson.Fragment(orjson.dumps(quoted)),
+            seat,
+            label,
+            zone_name,
+            price,
+            json=_fragment({**place, "price": {"minor": price.minor, "currency": price.currency}}),
+            quoted=_fragment({**place, "minor": price.minor}),
         )
+
+
+def _fragment(value: dict[str, object]) -> orjson.Fragment:
+    return orjson.Fragment(orjson.dumps(value))
 
 
 class Offers(Mapping[str, Offer]):
@@ -80,8 +78,7 @@ class Offers(Mapping[str, Offer]):
         if known is None:
             zone = self._zones[seat]
             label = self._places[seat].label(self._locale)
-            held = HeldSeat(seat=seat, label=label, zone_id=zone.zone_id, zone_name=zone.name, price=zone.price)
-            known = self._known[seat] = Offer.of(held)
+            known = self._known[seat] = Offer.of(seat, label, zone.zone_id, zone.name, zone.price)
         return known
 
     def __contains__(self, seat: object) -> bool:
