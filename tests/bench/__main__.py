@@ -1,4 +1,7 @@
-"""`make bench`, or `python -m tests.bench relay consumer` for some of it."""
+"""`make bench`, or `python -m tests.bench relay consumer` for some of it.
+
+Only a whole run is written to build/bench.json: its figures belong together.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ async def run(names: list[str]) -> list[Figure]:
 def main() -> None:
     logging.configure(probe.Settings(log_level="WARNING", log_format="console"))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report(runner.run(run(sys.argv[1:])), OUTPUT)
+        figures = runner.run(run(sys.argv[1:]))
+    report(figures, None if sys.argv[1:] else OUTPUT)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,8 @@ def compare(
     )
 
 
-def report(figures: Sequence[Figure], path: Path) -> None:
-    """Prints the figures and writes them."""
+def report(figures: Sequence[Figure], path: Path | None) -> None:
+    """Prints the figures, and writes them if there is a path."""
     table = Table("name", "value", "unit", "limit", "ratio", "goal", "CPU ms", title=f"{os.cpu_count()} processors")
     for figure in figures:
         colour = "" if not figure.goal else "[green]" if figure.met else "[red]"
@@ -82,7 +82,13 @@ def report(figures: Sequence[Figure], path: Path) -> None:
             figure.goal,
             f"{figure.cpu_ms}",
         )
-    Console(width=110).print(table)
+    console = Console(width=110)
+    console.print(table)
+    missed = [figure.name for figure in figures if not figure.met]
+    if missed:
+        console.print(f"Below the goal: {', '.join(missed)}")
+    if path is None:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{k: v for k, v in asdict(figure).items() if k != "goal"} for figure in figures]
     path.write_text(json.dumps(rows, indent=1) + "\n")
