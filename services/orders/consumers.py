@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Consumer
-from chassis.people import normalise_email
+from chassis.people import normalise_email, normalise_phone
 from contracts import ticketing
 from contracts.accounts import (
     AccountChanged,
@@ -20,7 +21,8 @@ from contracts.accounts import (
 )
 from contracts.envelope import Event
 from contracts.ticketing import HoldEnd
-from services.orders.lifecycle import Cause, create_order, happen, load
+from services.orders.contacts import region_of
+from services.orders.lifecycle import Cause, changed, create_order, happen, load
 from services.orders.lines import replace_lines, seat_line
 from services.orders.models import Account, Order, Organisation
 from services.orders.process import Happening
@@ -30,11 +32,17 @@ from services.orders.process.state import Line
 consumer = Consumer("orders")
 
 TICKETING = Cause("ticketing", "event")
+GATEWAY = Cause("gateway", "event")
+NOWHERE = "ZZ"
+"""Of an organisation not heard of yet: only phone numbers with a country code can be read."""
 
 
 @consumer.on(ticketing.HoldPlaced)
 async def hold_placed(session: AsyncSession, event: Event[ticketing.HoldPlaced]) -> None:
-    """A buyer chose seats: interest, even if nothing follows (ORD-30). The order has the id of its hold."""
+    """A buyer chose seats: interest, even if nothing follows (ORD-30). The order has the id of its hold.
+
+    Of a buyer who is signed in, staff see who it is (ORD-27).
+    """
     hold = event.data
     if event.organisation is None:
         return
@@ -50,6 +58,9 @@ async def hold_placed(session: AsyncSession, event: Event[ticketing.HoldPlaced])
     )
     lines: tuple[Line, ...] = ()
     if order.stage is None:
+        account = await session.get(Account, hold.account_id) if hold.account_id else None
+        if account is not None:
+            await _name_customer(session, order, account)
         rows = (seat_line(order, i, s.seat, s.label, s.zone_name, s.price.minor) for i, s in enumerate(hold.seats))
         lines = replace_lines(order, rows)
     await happen(session, order, h.HoldPlaced(lines=lines, expires_at=hold.expires_at), TICKETING)
@@ -125,3 +136,17 @@ async def account_known(session: AsyncSession, event: Event[AccountState]) -> No
     statement = insert(Account).values(id=data.account_id, **values)
     newer = Account.version <= statement.excluded.version
     await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values, where=newer))
+    account = await session.get_one(Account, data.account_id, populate_existing=True)
+    nameless = select(Order.id).where(Order.account_id == account.id, Order.customer_name.is_(None)).order_by(Order.id)
+    for order_id in list(await session.scalars(nameless)):
+        # The seats were held before we heard of the account.
+        order = await load(session, order_id)
+        if order is not None and order.customer_name is None:
+            await _name_customer(session, order, account)
+            await changed(session, order, "customer_known", GATEWAY)
+
+
+async def _name_customer(session: AsyncSession, order: Order, account: Account) -> None:
+    region = await region_of(session, order.organisation, default=NOWHERE)
+    order.customer_name, order.customer_email = account.name, account.email
+    order.customer_phone = normalise_phone(account.phone, region) if account.phone else None
