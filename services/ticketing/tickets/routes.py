@@ -78,7 +78,9 @@ class Registration(Body):
     ordered: Contact
     """What the customer entered when ordering; this is printed on the ticket (REG-6)."""
     registered: Contact | None
-    """What the person entered when registering on the platform, if they did (REG-7)."""
+    """What the person entered when registering on the platform, if they did (REG-6)."""
+    contact: Contact
+    """Whom to write to or call: what the person registered counts for more than what was ordered (REG-7)."""
     voided: bool
 
 
@@ -107,15 +109,19 @@ async def list_registrations(
     caller: Annotated[Caller, Depends(READERS)],
     show_id: UUID | None = None,
     order_id: UUID | None = None,
+    number: Annotated[int | None, Query(ge=1, le=2**62, description="Of one registration")] = None,
     voided: Annotated[bool | None, Query(description="Only void ones, or only living ones")] = None,
     after: Annotated[int | None, Query(alias="cursor", ge=0, le=2**62)] = None,
 ) -> RegistrationList:
-    """Registered participants of a show, of an order, or of the whole organisation (REG-1, REG-3, REG-4)."""
+    """Registered participants of a show, of an order, or of the whole organisation; or one of them by number (REG-1,
+    REG-3..5)."""
     query = select(TicketRow).where(TicketRow.organisation == caller.staff_organisation)
     if show_id is not None:
         query = query.where(TicketRow.show_id == show_id)
     if order_id is not None:
         query = query.where(TicketRow.order_id == order_id)
+    if number is not None:
+        query = query.where(TicketRow.number == number)
     if voided is not None:
         query = query.where(TicketRow.voided_at.is_not(None) if voided else TicketRow.voided_at.is_(None))
     if after is not None:
@@ -126,6 +132,8 @@ async def list_registrations(
     items = []
     for row in page:
         person = people.get((row.holder_email or "").lower())
+        ordered = Contact(name=row.holder_name, email=row.holder_email, phone=row.holder_phone)
+        registered = Contact(name=person.name, email=person.email, phone=person.phone) if person else None
         items.append(
             Registration(
                 number=str(row.number),
@@ -134,8 +142,9 @@ async def list_registrations(
                 show_id=row.show_id,
                 seat=row.seat,
                 label=row.label,
-                ordered=Contact(name=row.holder_name, email=row.holder_email, phone=row.holder_phone),
-                registered=Contact(name=person.name, email=person.email, phone=person.phone) if person else None,
+                ordered=ordered,
+                registered=registered,
+                contact=registered or ordered,
                 voided=row.voided_at is not None,
             )
         )
