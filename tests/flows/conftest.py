@@ -8,8 +8,10 @@ import pytest
 
 from deploy.platform import topics
 from deploy.platform.mailcatcher import MailCatcher
+from tests.flows.house import House
 from tests.flows.stage import Stage, stage
 from tests.harness import Kafka, Postgres, kafka_cluster
+from tests.notifications.servers import SmsServer, listening
 
 
 @pytest.fixture(scope="session")
@@ -22,5 +24,12 @@ def flows_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 @pytest.fixture(scope="session")
 async def platform(postgres: Postgres, flows_kafka: Kafka, mail_server: MailCatcher) -> AsyncIterator[Stage]:
     await topics.apply(flows_kafka.bootstrap_servers)
-    async with stage(postgres, flows_kafka, mail_server.smtp_url) as running:
+    sms = SmsServer()
+    async with listening(sms), stage(postgres, flows_kafka, mail_server, sms) as running:
         yield running
+
+
+@pytest.fixture
+async def house(platform: Stage) -> House:
+    """An organisation of the test's own, with a show on sale."""
+    return await House.open(platform)

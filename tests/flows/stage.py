@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from uuid_utils.compat import uuid7
 
 from contracts.accounts import Role
+from deploy.platform.mailcatcher import MailCatcher
 from deploy.platform.processes import free_ports
 from deploy.sandbox.app import create_app as create_sandbox
 from deploy.sandbox.settings import SandboxSettings
@@ -34,6 +35,7 @@ from services.reporting.settings import Settings as ReportingSettings
 from services.ticketing.main import create as create_ticketing
 from services.ticketing.settings import Settings as TicketingSettings
 from tests.harness import Kafka, Postgres, eventually, serve
+from tests.notifications.servers import SmsServer
 from tests.ticketing.plans import plan
 
 EVERY_ROLE = tuple(Role)
@@ -41,12 +43,13 @@ EVERY_ROLE = tuple(Role)
 
 @dataclass
 class Stage:
-    """A running platform, and requests to its gateway."""
+    """A running platform, requests to its gateway, and what it sends to mailboxes and telephones."""
 
     url: str
     http: aiohttp.ClientSession
     apps: dict[str, FastAPI]
-    made: dict[str, str] = field(default_factory=dict)
+    mail: MailCatcher
+    sms: SmsServer
 
     async def ask(
         self,
@@ -75,10 +78,10 @@ class Stage:
         assert status < 300, (method, path, status, answer)
         return answer
 
-    async def organisation(self, slug: str) -> UUID:
+    async def organisation(self, slug: str, **more: Any) -> UUID:
         async with self.apps["gateway"].state.db.as_worker() as session:
             made = await accounts.create_organisation(
-                session, slug=slug, name=slug.title(), staff_email=f"desk@{slug}.example", locale="uk"
+                session, slug=slug, name=slug.title(), staff_email=f"desk@{slug}.example", locale="uk", **more
             )
             return made.id
 
@@ -161,7 +164,7 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def stage(postgres: Postgres, kafka: Kafka, smtp_url: str) -> AsyncIterator[Stage]:
+async def stage(postgres: Postgres, kafka: Kafka, mail: MailCatcher, sms: SmsServer) -> AsyncIterator[Stage]:
     """Starts everything and waits until it is ready."""
     (port,) = free_ports(1)
     gateway_url = f"http://127.0.0.1:{port}"
@@ -192,8 +195,8 @@ async def stage(postgres: Postgres, kafka: Kafka, smtp_url: str) -> AsyncIterato
         orders = await own("orders") | {"quote_jwks_url": quotes, "sandbox_url": sandbox}
         await run("orders", create_orders(OrdersSettings(**orders)))
         await run("crm", create_crm(CrmSettings(**await own("crm"))))
-        mail = await own("notifications") | {"smtp_url": smtp_url}
-        await run("notifications", create_notifications(NotificationsSettings(**mail)))
+        sending = await own("notifications") | {"smtp_url": mail.smtp_url, "sms_url": sms.url}
+        await run("notifications", create_notifications(NotificationsSettings(**sending)))
         await run("reporting", create_reporting(ReportingSettings(**await own("reporting"))))
         behind = {f"{name}_url": url for name, url in urls.items()}
         apps["gateway"] = create_gateway(GatewaySettings(**(await own("gateway") | behind)))
@@ -204,7 +207,7 @@ async def stage(postgres: Postgres, kafka: Kafka, smtp_url: str) -> AsyncIterato
         )
         for url in (*urls.values(), gateway_url):
             await eventually(partial(_ready, http, url), timeout=60)
-        yield Stage(gateway_url, http, apps)
+        yield Stage(gateway_url, http, apps, mail, sms)
 
 
 async def _ready(http: aiohttp.ClientSession, url: str) -> bool:

@@ -1,0 +1,72 @@
+"""An order by invoice, from the request to the tickets (section 1.11)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.flows.house import House, tickets_in, uah
+
+
+@pytest.mark.shows("ORD-10", "ORD-51", "ORD-112", "ORD-113", "ORD-115", "NTF-1")
+async def test_from_the_request_to_the_tickets(house: House) -> None:
+    client, guest = house.person("Марія Заньковецька", "+380671234567"), house.person("Микола Садовський")
+    order = await house.hold(client, "1-1", "1-2")
+    placed = (await order.check_out("invoice", holders={"1-2": guest}))["order"]
+    by_card = await house.hold(house.person("Хтось"), "2-1")
+    await by_card.check_out("card")
+
+    (text,) = await house.staff_texts()
+    assert text.startswith(f"Замовлено рахунок: {placed['number']}, Лісова пісня")
+    assert text.endswith("Марія Заньковецька, +380671234567")
+
+    waiting = await house.orders("stage=awaiting_payment")
+    assert {row["id"]: row["payment_method_label"] for row in waiting} == {
+        order.id: "Payment by invoice",
+        by_card.id: "Payment by card",
+    }
+    (row,) = await house.orders("stage=awaiting_payment&payment_method=invoice")
+    card = await order.card()
+    assert row["id"] == card["id"] == order.id
+    assert {name: card["customer"][name] for name in client.contact} == client.contact
+    assert (card["total"], card["payment_status"]) == (uah(50_000), "not_paid")
+
+    await client.letters()  # the order is acknowledged
+    await order.mark_paid()
+    card = await order.ticketed()
+    assert [payment["payment_system"] for payment in card["payments"]] == ["manual"]
+    assert (card["paid"], card["payment_method_label"]) == (uah(50_000), "Payment by invoice")
+    _, mail = await client.letters(2)
+    assert "Марія Заньковецька" in tickets_in(mail)[0]
+    (mail,) = await guest.letters()
+    assert "Микола Садовський" in tickets_in(mail)[0]
+
+
+@pytest.mark.shows("ORD-48", "NTF-3")
+async def test_marked_paid_it_brings_all_tickets_now_and_reminders_later(house: House) -> None:
+    client, guest = house.person("Марко Кропивницький"), house.person("Іван Карпенко-Карий")
+    order = await house.hold(client, "1-1", "1-2")
+    await order.check_out("invoice", holders={"1-2": guest})
+    (row,) = await house.orders("stage=awaiting_payment")
+    assert "mark-paid" in row["actions"]
+    await client.letters()  # the order is acknowledged
+    await order.mark_paid()
+    await order.ticketed()
+    _, mail = await client.letters(2)
+    assert len(tickets_in(mail)) == len(tickets_in((await guest.letters())[0])) == 1
+    waiting = await house.desk.get(f"/api/notifications/messages?order_id={order.id}&status=pending")
+    assert {(one["template"], one["recipient"]) for one in waiting["items"]} == {
+        ("show_reminder", client.email),
+        ("show_reminder", guest.email),
+    }
+    a_day_before = datetime.fromisoformat(house.show["starts_at"]) - timedelta(hours=24)
+    assert {datetime.fromisoformat(one["due_at"]) for one in waiting["items"]} == {a_day_before}
+
+    # The show is moved to tomorrow, so the day before it has come.
+    tomorrow = datetime.now(UTC) + timedelta(hours=23)
+    path = f"/api/ticketing/shows/{house.show['show_id']}"
+    await house.organizer.edit(path, {"starts_at": tomorrow.isoformat()})
+    for person, mails in ((client, 3), (guest, 2)):
+        reminder = (await person.letters(mails))[-1]
+        assert reminder.subject.startswith("Нагадування: Лісова пісня")
