@@ -6,7 +6,6 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
-import pytest
 from aiokafka import AIOKafkaConsumer
 from sqlalchemy import text
 
@@ -41,7 +40,6 @@ async def find(crm: Service, organisation: UUID, search: str) -> list[str]:
     return [item["name"] for item in (await crm.get("/customers", organisation, search=search))["items"]]
 
 
-@pytest.mark.shows("CUS-1", "CUS-3")
 async def test_customers_are_listed_and_found_by_what_is_known_of_them(crm: Service, kafka: Kafka) -> None:
     organisation = await with_customers(
         crm,
@@ -85,7 +83,6 @@ async def test_a_long_list_is_read_page_by_page(crm: Service, kafka: Kafka) -> N
     await crm.get("/customers", organisation, cursor="nonsense", status=422)
 
 
-@pytest.mark.shows("CUS-12")
 async def test_the_card_shows_orders_and_both_kinds_of_contact_data(crm: Service, kafka: Kafka) -> None:
     organisation = uuid4()
     typed = Orderer(name="Олена Ш.", email="Olena@Example.com", phone="067 123 45 67")
@@ -124,7 +121,6 @@ async def test_the_card_shows_orders_and_both_kinds_of_contact_data(crm: Service
     ]
 
 
-@pytest.mark.shows("CUS-4")
 async def test_staff_correct_a_customer_and_never_over_each_other(crm: Service, kafka: Kafka) -> None:
     organisation = await with_customers(crm, kafka, Orderer(name="Олена", email="olena@example.com"))
     (item,) = (await crm.get("/customers", organisation))["items"]
@@ -152,7 +148,6 @@ async def test_staff_correct_a_customer_and_never_over_each_other(crm: Service, 
     assert (await crm.get(path, organisation))["name"] == "Олена Шевченко"
 
 
-@pytest.mark.shows("CUS-8")
 async def test_the_black_list(crm: Service, kafka: Kafka) -> None:
     organisation = await with_customers(
         crm, kafka, Orderer(name="Олена", email="olena@example.com"), Orderer(name="Петро", email="petro@example.com")

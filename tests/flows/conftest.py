@@ -8,6 +8,7 @@ import pytest
 
 from deploy.platform import topics
 from deploy.platform.mailcatcher import MailCatcher
+from services.orders import links
 from tests.flows.house import House
 from tests.flows.stage import Stage, stage
 from tests.harness import Kafka, Postgres, kafka_cluster
@@ -32,4 +33,6 @@ async def platform(postgres: Postgres, flows_kafka: Kafka, mail_server: MailCatc
 @pytest.fixture
 async def house(platform: Stage) -> House:
     """An organisation of the test's own, with a show on sale."""
+    # One per process, and other tests start an orders service of their own.
+    links.configure(platform.apps["orders"].state.settings)
     return await House.open(platform)

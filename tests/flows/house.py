@@ -93,7 +93,12 @@ class Person:
 def tickets_in(mail: Mail) -> list[str]:
     """The text of each ticket that a mail brings as PDF."""
     assert [file.content_type for file in mail.attachments] == ["application/pdf"], mail.subject
-    return [page.extract_text() for page in PdfReader(io.BytesIO(mail.attachments[0].content)).pages]
+    return pages(mail.attachments[0].content)
+
+
+def pages(pdf: bytes) -> list[str]:
+    """The text of each page."""
+    return [page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages]
 
 
 @dataclass

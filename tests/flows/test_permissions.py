@@ -121,7 +121,7 @@ def test_every_route_declares_exactly_one_permission(platform: Stage) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.shows("ROL-9", "ROL-14", "TKT-4")
+@pytest.mark.shows("ROL-9", "ROL-14")
 async def test_each_role_gets_what_the_permission_says(platform: Stage, people: People) -> None:
     wrong = []
     for way in ways(platform):
@@ -148,7 +148,7 @@ def _as_declared(permission: Permission, known: bool, roles: frozenset[Role], st
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.shows("TKT-5", "ROL-14")
+@pytest.mark.shows("TKT-5", "SET-10")
 async def test_strangers_cannot_touch_what_is_not_theirs(platform: Stage, people: People) -> None:
     before = await _snapshot(platform, people)
     wrong = []

@@ -53,6 +53,7 @@ async def test_bookings_and_orders_in_one_table_with_the_tools_for_them(house: H
     sent = len(house.platform.mail.to(client.email))
     await desk.post(f"/api/notifications/orders/{again.id}/resend")
     await eventually(lambda: len(house.platform.mail.to(client.email)) > sent, timeout=30)
+    assert house.platform.mail.to(client.email)[-1].subject.startswith("Замовлення ")
 
 
 @pytest.mark.shows("ORD-58", "NTF-10")

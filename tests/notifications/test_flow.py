@@ -109,7 +109,6 @@ async def letters(town: Town, address: str, count: int = 1) -> list[Mail]:
     return town.mail.to(address)
 
 
-@pytest.mark.shows("NTF-2", "REG-9", "ORD-51")
 async def test_a_paid_order_brings_every_participant_their_tickets(town: Town):
     told = town.story(guests=(OLENA, TARAS, OLENA))
     await town.happens(told.placed(), told.paid(), told.issued(), told.issued())
@@ -123,7 +122,6 @@ async def test_a_paid_order_brings_every_participant_their_tickets(town: Town):
     assert sent == ["tickets_issued", "tickets_issued"]
 
 
-@pytest.mark.shows("NTF-4", "ORD-53", "REG-10")
 async def test_a_paid_order_that_is_cancelled_is_told_to_every_participant(town: Town):
     told = town.story(guests=(OLENA, TARAS))
     await town.happens(told.placed(), told.paid(), told.issued())
@@ -136,7 +134,6 @@ async def test_a_paid_order_that_is_cancelled_is_told_to_every_participant(town:
         assert cancelled.attachments == ()
 
 
-@pytest.mark.shows("NTF-5", "ORD-52")
 async def test_an_unpaid_order_is_cancelled_in_silence(town: Town):
     told = town.story(guests=(OLENA,))
     await town.happens(told.interested(), told.placed(), told.cancelled(was_paid=False))
@@ -145,7 +142,6 @@ async def test_an_unpaid_order_is_cancelled_in_silence(town: Town):
     assert town.mail.to("olena@example.com") == []
 
 
-@pytest.mark.shows("NTF-6")
 @pytest.mark.parametrize("stage", [FunnelStage.WISHLIST, FunnelStage.WATCHING_PRICE])
 async def test_a_wish_or_a_watched_price_is_not_answered(town: Town, stage: FunnelStage):
     told = town.story()
@@ -153,7 +149,6 @@ async def test_a_wish_or_a_watched_price_is_not_answered(town: Town, stage: Funn
     assert await town.quiet(told) == []
 
 
-@pytest.mark.shows("NTF-1", "ORD-112")
 async def test_staff_get_an_sms_when_somebody_orders_an_invoice(town: Town):
     told = town.story(method=PaymentMethod.INVOICE)
     await town.happens(told.interested(), told.placed())
@@ -162,7 +157,6 @@ async def test_staff_get_an_sms_when_somebody_orders_an_invoice(town: Town):
     assert message["text"].startswith(f"Замовлено рахунок: {told.number}, Лісова пісня")
 
 
-@pytest.mark.shows("NTF-9")
 async def test_a_student_gets_access_to_the_course(town: Town):
     told = town.story(kind=LineKind.COURSE)
     await town.happens(told.placed(), told.paid(), told.enrolled())
@@ -172,7 +166,6 @@ async def test_a_student_gets_access_to_the_course(town: Town):
     assert f"Ім’я для входу: {told.customer.email}" in mail.text
 
 
-@pytest.mark.shows("NTF-10", "ORD-58", "TKT-23")
 async def test_staff_send_the_orders_data_once_more(town: Town):
     told = town.story(locale="pl")
     await town.happens(told.placed(), told.paid(), told.issued())

@@ -40,12 +40,13 @@ async def theatre(postgres: Postgres, kafka: Kafka, tokens: TokenMint) -> AsyncI
         app = create(settings, {"sandbox": cards})
         with own_group():
             url = await stack.enter_async_context(serve(app))
-        yield Stage(url, http, tokens, ticketing, cards, app.state.db)
+        yield Stage(url, http, tokens, ticketing, cards, app.state.db, settings)
 
 
 @pytest.fixture
 async def stage(theatre: Stage) -> Stage:
     """The service with a new organisation, and a card provider that behaves."""
+    theatre.speak_for_itself()
     theatre.cards.reset()
     fresh = replace(theatre, organisation=uuid4())
     await fresh.register_organisation()

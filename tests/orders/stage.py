@@ -25,8 +25,10 @@ from contracts import orders, ticketing
 from contracts.accounts import AccountRegistered, OrganisationRegistered, Role
 from contracts.envelope import Event, EventData
 from contracts.money import Money
+from services.orders import links
 from services.orders.consumers import consumer
 from services.orders.payments.provider import ProviderStatus
+from services.orders.settings import Settings
 from tests.harness import TokenMint, eventually
 from tests.orders.fake_provider import SIGNATURE, FakeProvider
 
@@ -245,6 +247,7 @@ class Stage:
     ticketing: Ticketing
     cards: FakeProvider
     db: Database
+    settings: Settings
     organisation: UUID = field(default_factory=uuid4)
     staff_token: str = ""
 
@@ -261,6 +264,10 @@ class Stage:
         if version is not None:
             headers["If-Match"] = f'"v{version}"'
         return await self.call(method, path, headers=headers, **more)
+
+    def speak_for_itself(self) -> None:
+        """Links are one setting per process, and other tests start an orders service of their own."""
+        links.configure(self.settings)
 
     async def register_organisation(self) -> None:
         data = OrganisationRegistered(

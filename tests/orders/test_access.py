@@ -51,7 +51,6 @@ async def test_the_page_of_an_order(stage: Stage) -> None:
     assert "/pay?key=" not in page.text
 
 
-@pytest.mark.shows("CUS-11")
 async def test_a_signed_in_buyer_sees_and_cancels_own_orders(stage: Stage) -> None:
     account = uuid4()
     mine = stage.tokens.headers(stage.tokens.buyer(account))

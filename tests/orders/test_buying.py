@@ -13,7 +13,6 @@ from tests.harness import eventually
 from tests.orders.stage import Stage
 
 
-@pytest.mark.shows("ORD-29", "ORD-88", "ORD-90", "ORD-94", "ORD-108")
 async def test_a_card_order_from_checkout_to_tickets(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation)
     answer = await stage.checkout(hold)
@@ -40,7 +39,6 @@ async def test_a_card_order_from_checkout_to_tickets(stage: Stage) -> None:
     assert balances == {"buyer": 0, "cash": 25_000, "sales": -25_000}
 
 
-@pytest.mark.shows("ORD-30", "ORD-27", "ORD-6")
 async def test_interest_is_recorded_before_and_after_checkout(stage: Stage) -> None:
     """The hold's event may come before checkout or after it; either way there is one order."""
     first = stage.ticketing.hold(stage.organisation)
@@ -63,7 +61,6 @@ async def test_interest_is_recorded_before_and_after_checkout(stage: Stage) -> N
     assert "order.interested" not in stage.ticketing.types(second.hold_id)
 
 
-@pytest.mark.shows("ORD-4")
 async def test_for_oneself_for_several_and_for_another_person(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation, seats=3)
     friend, child = hold.seats[1].seat, hold.seats[2].seat
@@ -80,7 +77,6 @@ async def test_for_oneself_for_several_and_for_another_person(stage: Stage) -> N
     assert lines[child] == {"name": "Мала", "email": customer["email"], "phone": None}
 
 
-@pytest.mark.shows("ORD-10", "ORD-29", "ORD-113")
 async def test_invoice_order_is_found_and_marked_paid(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation)
     answer = await stage.checkout(hold, payment_method="invoice")
@@ -109,7 +105,7 @@ async def test_invoice_only_where_it_is_offered(stage: Stage) -> None:
     assert (await stage.checkout(allowed, payment_method="invoice")).status == 201
 
 
-@pytest.mark.shows("ORD-89", "ORD-107")
+@pytest.mark.shows("ORD-107")
 async def test_held_money_is_captured_when_the_tickets_exist(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation)
     stage.ticketing.silent.add(hold.hold_id)

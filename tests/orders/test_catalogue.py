@@ -30,9 +30,9 @@ def manual(product: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.shows("ORD-2", "ORD-33", "ORD-41", "ORD-44", "ORD-45", "ORD-46", "CAT-2")
 async def test_staff_enter_an_order_and_see_its_card(stage: Stage) -> None:
-    product = await offer(stage)
+    product, programme = await offer(stage), await offer(stage, kind="goods", name="Програмка")
     catalogue = (await stage.staff("GET", "/offers")).json["items"]
-    assert [row["name"] for row in catalogue] == ["Режисура"]
+    assert {(row["kind"], row["name"]) for row in catalogue} == {("course", "Режисура"), ("goods", "Програмка")}
     answer = await stage.staff("POST", "/orders", json=manual(product))
     assert answer.status == 201, answer
     card = answer.json
@@ -46,11 +46,15 @@ async def test_staff_enter_an_order_and_see_its_card(stage: Stage) -> None:
     unknown = await stage.staff("POST", "/orders", json={**manual(product), "offer_id": str(uuid4())})
     assert unknown.json["type"] == "/problems/offer-not-found"
     # The default view of products shows all of them, paid or not (GAP-19).
+    goods = (await stage.staff("POST", "/orders", json=manual(programme))).json
+    await stage.staff("POST", f"/orders/{goods['id']}/mark-paid")
     listed = (await stage.staff("GET", "/orders")).json["items"]
-    assert [row["id"] for row in listed] == [card["id"]]
+    assert {row["id"]: (row["title"], row["label"], row["colour"]) for row in listed} == {
+        card["id"]: ("Режисура", "New", "orange"),
+        goods["id"]: ("Програмка", "Paid", "green"),
+    }
 
 
-@pytest.mark.shows("ORD-34", "ORD-50", "ROL-5")
 async def test_marking_a_course_paid_makes_a_student_with_access(stage: Stage) -> None:
     product = await offer(stage, group="Осінь 2026")
     card = (await stage.staff("POST", "/orders", json=manual(product))).json
@@ -79,6 +83,23 @@ def _all_told(stage: Stage, order: str) -> list[str] | None:
 
 
 @pytest.mark.shows("ORD-40", "ORD-42")
+@pytest.mark.parametrize("kind", ["course", "goods"])
+async def test_an_order_on_the_site_appears_as_new_and_its_payment_completes_it(stage: Stage, kind: str) -> None:
+    product = await offer(stage, kind=kind)
+    order_id = str(uuid7())
+    body = {"order_id": order_id, "customer": {"name": "Марʼян", "email": "m@example.com"}, "locale": "uk"}
+    started = await stage.call("POST", f"/offers/{product['offer_id']}/orders", json=body)
+    assert started.status == 201, started
+    (row,) = (await stage.staff("GET", "/orders")).json["items"]
+    assert (row["id"], row["label"], row["customer"]["name"]) == (order_id, "New", "Марʼян")
+    payment = started.json["payment"]["payment_id"]
+    stage.cards.pay(payment)
+    await stage.webhook(payment)
+    await stage.confirmed(order_id)
+    (row,) = (await stage.staff("GET", "/orders")).json["items"]
+    assert (row["label"], row["total"]) == ("Paid", UAH)
+
+
 async def test_a_course_bought_by_card_opens_at_once(stage: Stage) -> None:
     product = await offer(stage)
     order_id = str(uuid7())
@@ -128,7 +149,6 @@ async def test_manual_orders_repeat_safely(stage: Stage) -> None:
     assert len(await eventually(lambda: stage.ticketing.told(first.json["id"], orders.OrderPlaced))) == 1
 
 
-@pytest.mark.shows("ORD-31", "ORD-32")
 async def test_wish_list_and_watched_prices(stage: Stage) -> None:
     product = await offer(stage)
     path = f"/offers/{product['offer_id']}/wishes"

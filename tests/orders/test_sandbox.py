@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 
 from deploy.sandbox.app import create_app as create_sandbox
-from services.orders import links
 from services.orders.main import create
 from services.orders.payments.providers import build_providers
 from services.orders.settings import Settings
@@ -74,13 +73,13 @@ async def shop_server(postgres: Postgres, kafka: Kafka, tokens: TokenMint) -> As
         app = create(settings, build_providers(settings))
         with own_group():
             url = await stack.enter_async_context(serve(behind_gateway(app)))
-        links.configure(settings.model_copy(update={"public_url": url}))
-        yield Shop(url, http, tokens, ticketing, FakeProvider(), app.state.db, sandbox=sandbox)
-        links.configure(settings.model_copy(update={"public_url": "http://shop.test"}))
+        reached = settings.model_copy(update={"public_url": url})
+        yield Shop(url, http, tokens, ticketing, FakeProvider(), app.state.db, reached, sandbox=sandbox)
 
 
 @pytest.fixture
 async def shop(shop_server: Shop) -> Shop:
+    shop_server.speak_for_itself()
     fresh = replace(shop_server, organisation=uuid4())
     await fresh.register_organisation()
     await fresh.behave(duplicate=0, lose=0, reorder=0, delay_seconds=0)

@@ -15,7 +15,6 @@ from tests.reporting.conftest import Service
 UAH = "UAH"
 
 
-@pytest.mark.shows("RPT-1", "ORD-14")
 async def test_the_four_totals_above_the_orders(reporting: Service, kafka: Kafka) -> None:
     """Two are paid, one of them is refunded, one waits, one only looked; another organisation sells too."""
     organisation, other = uuid4(), uuid4()
@@ -48,7 +47,6 @@ async def test_the_four_totals_above_the_orders(reporting: Service, kafka: Kafka
     assert (stranger["orders"], stranger["income"], stranger["as_of"]) == (0, [], None)
 
 
-@pytest.mark.shows("RPT-6")
 async def test_sales_of_one_show(reporting: Service, kafka: Kafka) -> None:
     """Bookings, paid orders, money and tickets of a show, for the whole time and for some days."""
     organisation, show, other_show = uuid4(), uuid4(), uuid4()

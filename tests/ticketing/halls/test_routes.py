@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-import pytest
-
 from contracts.accounts import Role
 from tests.ticketing.plans import plan, two_categories
 
 
-@pytest.mark.shows("TKT-6")
 async def test_a_plan_is_imported_and_exported_as_it_was(theatre):
     seating = two_categories()
     hall = await theatre.hall(seating)

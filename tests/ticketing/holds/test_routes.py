@@ -15,7 +15,6 @@ from tests.harness import eventually
 from tests.ticketing.plans import plan
 
 
-@pytest.mark.shows("TKT-15")
 async def test_seats_are_held_for_a_while(theatre):
     show = await theatre.show(price=30_000)
     hold = await theatre.hold(show, "1-2", "1-1")
@@ -130,7 +129,6 @@ async def test_the_buyer_lets_go(theatre):
     await theatre.see(show, **{"1-1": "free"})
 
 
-@pytest.mark.shows("TKT-18", "TKT-19")
 async def test_the_ticket_desk_sees_all_bookings(theatre, tokens):
     show = await theatre.show()
     holds = [(await theatre.hold(show, f"1-{seat}")).body for seat in range(1, 6)]
@@ -168,7 +166,7 @@ async def test_crowds_at_the_edge(theatre):
     assert len(set(won)) == 40
 
 
-@pytest.mark.shows("TKT-15")
+@pytest.mark.shows("SET-5")
 async def test_a_show_may_have_periods_of_its_own_and_seats_return_to_sale(theatre):
     show = await theatre.show(hold_seconds=1, payment_seconds=7)
     hold = (await theatre.hold(show, "1-1")).body

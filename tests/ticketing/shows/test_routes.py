@@ -33,6 +33,8 @@ async def test_a_show_is_created_priced_and_put_on_sale(theatre):
     priced = await theatre.call("PUT", f"{path}/price-zones", {"price_zones": zones})
     assert priced.status == 200, priced.body
     assert {zone["name"]: zone["seat_count"] for zone in priced.body["price_zones"]} == {"Партер": 18, "VIP": 2}
+    early = await theatre.hold(show, "1-1")
+    assert (early.status, early.body["type"]) == (409, "/problems/show-not-on-sale")
 
     started = await theatre.call("POST", f"{path}/start-sale")
     assert started.body["status"] == "on_sale"
@@ -141,7 +143,6 @@ async def test_the_repertoire_is_filtered_by_date(theatre):
     assert await found(f"&cursor={page.body['next']}") == ids[3:4]
 
 
-@pytest.mark.shows("TKT-17")
 async def test_statistics_of_a_show(theatre):
     show = await theatre.show()
     bought = (await theatre.hold(show, "1-1", "1-2")).body

@@ -66,7 +66,6 @@ def read_pdf(raw: bytes) -> tuple[list[str], list[str]]:
     return [page.extract_text() for page in pages], codes
 
 
-@pytest.mark.shows("REG-4", "REG-5", "DOC-1")
 async def test_a_paid_order_becomes_tickets_for_each_participant(theatre, ear):
     await theatre.tell(organisation_registered(theatre.organisation, name="Театр ім. Лесі", time_zone="Europe/Kyiv"))
     show = await theatre.show(seating=two_categories(), price=45_050)
@@ -111,7 +110,6 @@ async def test_a_paid_order_becomes_tickets_for_each_participant(theatre, ear):
     assert "Rząd 1, Miejsce 1" in texts[0]
 
 
-@pytest.mark.shows("REG-1", "REG-3", "REG-4", "REG-5", "REG-6", "REG-7", "REG-8")
 async def test_registrations_show_what_was_ordered_and_what_the_person_entered(theatre, tokens):
     show = await theatre.show()
     hold = (await theatre.hold(show, "1-1", "1-2")).body
