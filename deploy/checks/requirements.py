@@ -4,8 +4,8 @@
     python -m deploy.checks.requirements update   writes the column *Shown* from the marks
     python -m deploy.checks.requirements report   how many items passing tests have shown, by area
 
-The report reads what the last runs of pytest recorded (deploy/checks/shown.py); without a record it runs the marked
-tests first.
+The report is of the last complete run of the tests (deploy/checks/shown.py), and names what that run does not answer
+for; when there was none, it runs the marked tests first.
 """
 
 from __future__ import annotations
@@ -110,13 +110,20 @@ def updated(text: str, marked: Mapping[str, str]) -> str:
     return "\n".join(map(write, text.splitlines())) + "\n"
 
 
-def report(items: list[Item], passed: set[str]) -> Iterator[str]:
-    """Lines of the report: one per area, then the sum."""
+def report(items: list[Item], record: shown.Record, marked: set[str]) -> Iterator[str]:
+    """Lines of the report: one per area, what is marked and was not shown by the run, and the sum."""
+    passed = record.passed & marked
     width = max(len(item.area) for item in items)
     for area in dict.fromkeys(item.area for item in items):
         own = [item.id for item in items if item.area == area]
         proven = [id_ for id_ in own if id_ in passed]
         yield f"{area:<{width}}  {len(proven):>3} of {len(own):>3}  {' '.join(proven)}".rstrip()
+    yield f"\nOf the complete run of tests that ended at {record.ended_at}."
+    order = [item.id for item in items if item.id in marked]
+    if failed := [id_ for id_ in order if id_ in record.ran - passed]:
+        yield f"Marked, but a test failed or was skipped: {' '.join(failed)}"
+    if missing := [id_ for id_ in order if id_ not in record.ran]:
+        yield f"Marked since, so not counted until all tests run again: {' '.join(missing)}"
     yield f"{len([item for item in items if item.id in passed])} of {len(items)} shown"
 
 
@@ -132,10 +139,14 @@ def main(arguments: list[str]) -> int:
             LIST.write_text(updated(text, marked))
             return 0
         case ["report"]:
-            if not shown.RECORD.exists():
-                print("No test run is recorded yet: running the tests that show a requirement.\n", flush=True)
+            if shown.read() is None:
+                print("No complete run is recorded yet: running the tests that show a requirement.\n", flush=True)
                 subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "shows"], cwd=ROOT, check=False)
-            print("\n".join(report(items, shown.passed_ids(shown.read()) & set(marked))))
+            record = shown.read()
+            if record is None:
+                print("The tests did not run to their end; see above.")
+                return 1
+            print("\n".join(report(items, record, set(marked))))
             return 0
         case _:
             print(__doc__)

@@ -1,13 +1,15 @@
 """Pytest plugin: records which requirements passing tests have shown, in build/requirements.json.
 
-A run of everything starts the record anew; a run of some tests updates what it ran.
+Only a complete run is recorded: one of all tests, or of all that carry the mark, that came to its end. A run of some
+tests leaves the record alone, so the figures are always those of one state of the project.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,23 +17,42 @@ RECORD = Path(__file__).resolve().parents[2] / "build" / "requirements.json"
 
 SHOWS = "shows"
 
-Record = dict[str, dict[str, Any]]
-"""Test id → {"ids": requirement ids, "passed": whether every phase passed}."""
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one marked test."""
+
+    ids: list[str]
+    passed: bool
+    """Whether every phase did."""
 
 
-def read(path: Path = RECORD) -> Record:
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The last complete run."""
+
+    ended_at: str
+    """RFC 3339, UTC."""
+    tests: dict[str, Outcome] = field(default_factory=dict)
+
+    @property
+    def ran(self) -> set[str]:
+        """Ids that some test of the run was to show."""
+        return {id_ for test in self.tests.values() for id_ in test.ids}
+
+    @property
+    def passed(self) -> set[str]:
+        """Ids with a passing test and no other."""
+        return self.ran - {id_ for test in self.tests.values() if not test.passed for id_ in test.ids}
+
+
+def read(path: Path | None = None) -> Record | None:
+    """The last complete run; None if there was none."""
     try:
-        record: Record = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return record
-
-
-def passed_ids(record: Record) -> set[str]:
-    """Ids with a passing test and no failing one."""
-    good = {id_ for test in record.values() if test["passed"] for id_ in test["ids"]}
-    bad = {id_ for test in record.values() if not test["passed"] for id_ in test["ids"]}
-    return good - bad
+        stored = json.loads((path or RECORD).read_text())
+        return Record(stored["ended_at"], {test: Outcome(**outcome) for test, outcome in stored["tests"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 class Recorder:
@@ -54,20 +75,25 @@ class Recorder:
             self._ids[report.nodeid] = ids
             self._outcomes.setdefault(report.nodeid, set()).add(report.outcome)
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if session.config.option.collectonly or hasattr(session.config, "workerinput"):
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        ended = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldfail
+        if not (self._everything and ended) or hasattr(session.config, "workerinput"):
             return
-        record = {} if self._everything else read(self._path)
-        for test, outcomes in self._outcomes.items():
-            record[test] = {"ids": self._ids[test], "passed": outcomes == {"passed"}}
-        if record or self._everything:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(json.dumps(dict(sorted(record.items())), indent=1) + "\n")
+        record = Record(
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            {test: Outcome(self._ids[test], self._outcomes[test] == {"passed"}) for test in sorted(self._outcomes)},
+        )
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.write_text(json.dumps(asdict(record), indent=1) + "\n")
+
+
+SELECTIONS = ("keyword", "lf", "stepwise", "deselect", "ignore", "ignore_glob", "collectonly")
+"""Options that leave tests out."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    selected = (
-        config.option.keyword or config.option.markexpr not in ("", "shows") or getattr(config.option, "lf", False)
+    selected = config.option.markexpr not in ("", SHOWS) or any(
+        getattr(config.option, name, None) for name in SELECTIONS
     )
     everything = not selected and [Path(one).resolve() for one in config.args] == [config.rootpath / "tests"]
     config.pluginmanager.register(Recorder(RECORD, everything=everything), "requirements-record")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from deploy.checks import requirements, shown
 from deploy.checks.requirements import Item, disagreements, marks_in, read_list, report, updated
+from deploy.checks.shown import Outcome, Record
 
 LIST = """\
 ## Orders
@@ -76,25 +76,42 @@ def test_update_writes_the_column_and_nothing_else() -> None:
     assert not list(disagreements(read_list(text), {"TKT-1": "t.py:1"}))
 
 
-def test_the_report_counts_by_area_and_ends_with_the_sum() -> None:
-    lines = list(report(read_list(LIST), {"ORD-1", "TKT-1"}))
+def run(**passed: bool) -> Record:
+    """A complete run in which the tests of these ids passed or not; `ORD_1` is ORD-1."""
+    tests = {name: Outcome([name.replace("_", "-")], good) for name, good in passed.items()}
+    return Record("2026-11-22T20:04:00+00:00", tests)
 
-    assert lines == ["Orders     1 of   2  ORD-1", "Tickets    1 of   1  TKT-1", "2 of 3 shown"]
+
+def test_the_report_counts_by_area_and_ends_with_the_sum() -> None:
+    lines = list(report(read_list(LIST), run(ORD_1=True, TKT_1=True), {"ORD-1", "TKT-1"}))
+
+    assert lines == [
+        "Orders     1 of   2  ORD-1",
+        "Tickets    1 of   1  TKT-1",
+        "\nOf the complete run of tests that ended at 2026-11-22T20:04:00+00:00.",
+        "2 of 3 shown",
+    ]
+
+
+def test_the_report_names_what_the_run_does_not_answer_for() -> None:
+    lines = list(report(read_list(LIST), run(ORD_1=False, ORD_2=True), {"ORD-1", "TKT-1"}))
+
+    assert lines[-3:] == [
+        "Marked, but a test failed or was skipped: ORD-1",
+        "Marked since, so not counted until all tests run again: TKT-1",
+        "0 of 3 shown",  # ORD-2 passed then, and no test is marked with it now
+    ]
 
 
 def test_only_what_passed_and_never_failed_is_shown() -> None:
-    record = {
-        "a": {"ids": ["ORD-1", "ORD-2"], "passed": True},
-        "b": {"ids": ["ORD-2"], "passed": False},
-        "c": {"ids": ["ORD-3"], "passed": False},
-    }
+    record = Record("", {"a": Outcome(["ORD-1", "ORD-2"], True), "b": Outcome(["ORD-2"], False)})
 
-    assert shown.passed_ids(record) == {"ORD-1"}
+    assert (record.ran, record.passed) == ({"ORD-1", "ORD-2"}, {"ORD-1"})
 
 
-def test_a_run_is_recorded_and_a_partial_one_updates_it(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Two files with marked tests."""
     pytester.makeini(
         "[pytest]\nmarkers = shows(*ids): x\ntestpaths = tests\nasyncio_default_fixture_loop_scope = session\n"
     )
@@ -107,19 +124,45 @@ def test_a_run_is_recorded_and_a_partial_one_updates_it(
         "def test_plain(): pass\n"
     )
     (tests / "test_two.py").write_text("import pytest\n@pytest.mark.shows('ORD-4')\ndef test_more(): pass\n")
-    record = pytester.path / "build" / "requirements.json"
-    monkeypatch.setattr(shown, "RECORD", record)
-
-    assert _passed(pytester, record) == {"ORD-1", "ORD-4"}
-    assert len(json.loads(record.read_text())) == 4
-
-    (tests / "test_one.py").write_text("import pytest\n@pytest.mark.shows('ORD-1')\ndef test_good(): assert False\n")
-    assert _passed(pytester, record, "tests/test_one.py") == {"ORD-4"}
-    assert _passed(pytester, record, "--collect-only") == {"ORD-4"}
-    assert _passed(pytester, record) == {"ORD-4"}
-    assert len(json.loads(record.read_text())) == 2
+    monkeypatch.setattr(shown, "RECORD", pytester.path / "build" / "requirements.json")
+    return pytester
 
 
-def _passed(pytester: pytest.Pytester, record: Path, *arguments: str) -> set[str]:
-    pytester.inline_run("-p", "no:randomly", *arguments, plugins=[shown])
-    return shown.passed_ids(shown.read(record))
+@pytest.mark.parametrize("arguments", [(), ("-m", "shows")])
+def test_a_complete_run_is_recorded_anew(project: pytest.Pytester, arguments: tuple[str, ...]) -> None:
+    record = _recorded(project, *arguments)
+    assert record is not None
+    assert (record.ran, record.passed) == ({"ORD-1", "ORD-2", "ORD-3", "ORD-4"}, {"ORD-1", "ORD-4"})
+
+    (project.path / "tests" / "test_one.py").unlink()
+    record = _recorded(project, *arguments)
+    assert record is not None
+    assert record.ran == {"ORD-4"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("tests/test_two.py",),
+        ("-k", "good or more"),
+        ("-m", "not shows"),
+        ("--deselect", "tests/test_one.py::test_bad"),
+        ("--ignore", "tests/test_one.py"),
+        ("--collect-only",),
+        ("-x",),
+    ],
+)
+def test_a_run_of_some_tests_is_not_recorded(project: pytest.Pytester, arguments: tuple[str, ...]) -> None:
+    assert _recorded(project, *arguments) is None
+
+
+@pytest.mark.parametrize("left", ["", "[]", '{"tests/test_one.py::test_good": {"ids": ["ORD-1"], "passed": true}}'])
+def test_a_record_of_another_form_is_none(left: str, tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text(left)
+
+    assert shown.read(tmp_path / "record.json") is None
+
+
+def _recorded(project: pytest.Pytester, *arguments: str) -> Record | None:
+    project.inline_run("-p", "no:randomly", *arguments, plugins=[shown])
+    return shown.read()
