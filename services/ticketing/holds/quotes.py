@@ -41,7 +41,7 @@ class Quotes:
                 "seats": [seat.quoted for seat in granted.seats],
                 "currency": layout.currency,
                 "total": granted.total,
-                "invoice": layout.invoice_allowed,
+                "invoice": layout.invoice_for(granted.seats),
                 "payment_seconds": layout.payment_seconds,
                 "hold_until": int(until),
             },

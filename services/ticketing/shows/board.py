@@ -129,6 +129,7 @@ async def zones_of(session: AsyncSession, show: Show) -> list[ZoneSpec]:
             price=Money(minor=row.price_minor, currency=show.currency),
             categories=tuple(row.categories),
             seats=tuple(row.seats),
+            invoice_allowed=row.invoice_allowed,
         )
         for row in rows
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -124,17 +125,14 @@ async def assign_price(
         check_version(seen, show.version)
     _must_be_open(show)
     moved = set(seats)
-    zones = [
-        ZoneSpec(z.zone_id, z.name, z.price, z.categories, tuple(s for s in z.seats if s not in moved))
-        for z in await zones_of(session, show)
-    ]
+    zones = [replace(z, seats=tuple(s for s in z.seats if s not in moved)) for z in await zones_of(session, show)]
     match = next((i for i, z in enumerate(zones) if z.price == price and name in (None, z.name)), None)
     if match is None:
         zones.append(ZoneSpec(uuid7(), name or money.show(price, "en"), price, (), tuple(dict.fromkeys(seats))))
     else:
         found = zones[match]
         together = tuple(dict.fromkeys((*found.seats, *seats)))
-        zones[match] = ZoneSpec(found.zone_id, found.name, price, found.categories, together)
+        zones[match] = replace(found, seats=together)
     show.version += 1
     return await _save(session, board, show, zones, ShowChanged)
 
@@ -200,7 +198,7 @@ async def _save(
     if len(set(names)) != len(names):
         raise PriceZonesRefused("Two price zones have the same name. Give each its own.")
     ids = {zone.name: zone.zone_id for zone in await zones_of(session, show)}
-    kept = [ZoneSpec(ids.get(z.name, z.zone_id), z.name, z.price, z.categories, z.seats) for z in zones]
+    kept = [replace(zone, zone_id=ids.get(zone.name, zone.zone_id)) for zone in zones]
     layout = await board.lay_out(session, show, kept)
     await session.execute(delete(PriceZoneRow).where(PriceZoneRow.show_id == show.id))
     session.add_all(
@@ -213,6 +211,7 @@ async def _save(
             price_minor=zone.price.minor,
             categories=list(zone.categories),
             seats=list(zone.seats),
+            invoice_allowed=zone.invoice_allowed,
         )
         for position, zone in enumerate(kept)
     )

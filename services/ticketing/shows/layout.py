@@ -7,7 +7,7 @@ an old layout never decides anything.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -31,6 +31,8 @@ class ZoneSpec:
     price: Money
     categories: tuple[str, ...] = ()
     seats: tuple[str, ...] = ()
+    invoice_allowed: bool | None = None
+    """As the show says when None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class Offers(Mapping[str, Offer]):
             known = self._known[seat] = Offer.of(seat, label, zone.zone_id, zone.name, zone.price)
         return known
 
+    def invoice_allowed(self, seat: str) -> bool | None:
+        """What the seat's price zone says; None when it says nothing, or the seat is in none any more."""
+        zone = self._zones.get(seat)
+        return zone.invoice_allowed if zone else None
+
     def __contains__(self, seat: object) -> bool:
         return seat in self._zones
 
@@ -114,6 +121,11 @@ class Layout:
     zones: tuple[PriceZone, ...]
     specs: tuple[ZoneSpec, ...]
     """The zones as staff wrote them."""
+
+    def invoice_for(self, seats: Iterable[Offer]) -> bool:
+        """Whether all these seats may be ordered by invoice (ORD-39)."""
+        own = (self.offers.invoice_allowed(seat.seat) for seat in seats)
+        return all(self.invoice_allowed if allowed is None else allowed for allowed in own)
 
 
 def assign(places: dict[str, Place], zones: Sequence[ZoneSpec]) -> dict[str, ZoneSpec]:

@@ -27,9 +27,12 @@ class ZoneIn(Body):
     """Categories of the hall's plan that are sold at this price."""
     seats: Annotated[list[Seat], Field(max_length=100_000, default_factory=list)]
     """Single seats that are, whatever their category's price."""
+    invoice_allowed: bool | None = None
+    """Whether "Order an invoice" is offered for these tickets (ORD-39, SET-1); as the show says if null."""
 
     def spec(self) -> ZoneSpec:
-        return ZoneSpec(uuid7(), self.name, self.price.money(), tuple(self.categories), tuple(self.seats))
+        categories, seats = tuple(self.categories), tuple(self.seats)
+        return ZoneSpec(uuid7(), self.name, self.price.money(), categories, seats, self.invoice_allowed)
 
 
 Zones = Annotated[list[ZoneIn], Field(max_length=MAX_ZONES)]
@@ -41,7 +44,7 @@ class ShowIn(Body):
     starts_at: Moment
     currency: Currency
     invoice_allowed: bool = False
-    """Whether "Order an invoice" is offered (ORD-39)."""
+    """Whether "Order an invoice" is offered, unless a price zone says otherwise (ORD-39)."""
     hold_seconds: Period | None = None
     """How long a buyer has the seats before ordering (SET-5); the platform's own period if there is none."""
     payment_seconds: Period | None = None
@@ -75,6 +78,7 @@ class ZoneOut(Body):
     seat_count: int
     categories: list[str]
     seats: list[str]
+    invoice_allowed: bool | None
 
 
 class ShowOut(Body):
@@ -118,6 +122,7 @@ class ShowOut(Body):
                     seat_count=counts[zone.zone_id],
                     categories=list(zone.categories),
                     seats=list(zone.seats),
+                    invoice_allowed=zone.invoice_allowed,
                 )
                 for zone in layout.specs
             ],

@@ -55,3 +55,5 @@ class PriceZoneRow(Base):
     price_minor: Mapped[int]
     categories: Mapped[list[str]] = mapped_column(ARRAY(Text))
     seats: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    invoice_allowed: Mapped[bool | None]
+    """Whether these tickets may be ordered by invoice (ORD-39); as the show says when null."""
