@@ -9,6 +9,39 @@ import pytest
 from tests.flows.house import House, tickets_in, uah
 
 
+@pytest.mark.shows("ORD-39", "ORD-111", "SET-1")
+async def test_staff_switch_invoices_per_ticket(house: House) -> None:
+    """A ticket of a show is a price zone; what the catalogue offers is one ticket itself."""
+    client = house.person("Марія Заньковецька")
+    path = f"/api/ticketing/shows/{house.show['show_id']}"
+    zones = [
+        {"name": "Партер", "price": uah(25_000), "categories": ["Партер"], "invoice_allowed": True},
+        {"name": "Ложа", "price": uah(90_000), "seats": ["1-1", "1-2"], "invoice_allowed": False},
+    ]
+    await house.organizer.must("PUT", f"{path}/price-zones", {"price_zones": zones})
+    stalls, box, both = [await house.hold(client, *seats) for seats in (("2-1",), ("1-1",), ("1-2", "2-2"))]
+    await stalls.check_out("invoice")
+    for order in (box, both):
+        refused = await client.ask("POST", f"{order.path}/checkout", order.checkout_form("invoice"))
+        assert (refused[0], refused[1]["type"]) == (409, "/problems/invoice-not-offered")
+        await order.check_out("card")
+
+    await box.cancel()
+    zones[1]["invoice_allowed"] = True
+    await house.organizer.must("PUT", f"{path}/price-zones", {"price_zones": zones})
+    await house.hall_shows({"1-2": "held", "2-1": "held", "2-2": "held"})
+    allowed = await house.hold(client, "1-1", "2-3")
+    await allowed.check_out("invoice")
+    await allowed.becomes(payment_method="invoice", stage="awaiting_payment")
+
+    course = await house.offer("Вокал")
+    form = {"order_id": house.new_id(), "customer": client.contact, "payment_method": "invoice"}
+    refused = await client.ask("POST", f"/api/orders/offers/{course['offer_id']}/orders", form)
+    assert (refused[0], refused[1]["type"]) == (409, "/problems/invoice-not-offered")
+    await house.school.edit(f"/api/orders/offers/{course['offer_id']}", {"invoice_allowed": True})
+    await house.ordered(client, course, "invoice")
+
+
 @pytest.mark.shows("ORD-10", "ORD-51", "ORD-112", "ORD-113", "ORD-115", "NTF-1")
 async def test_from_the_request_to_the_tickets(house: House) -> None:
     client, guest = house.person("Марія Заньковецька", "+380671234567"), house.person("Микола Садовський")

@@ -96,7 +96,6 @@ async def test_invoice_order_is_found_and_marked_paid(stage: Stage) -> None:
     assert card["payment_method"] == "invoice"
 
 
-@pytest.mark.shows("ORD-39", "ORD-111")
 async def test_invoice_only_where_it_is_offered(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation, invoice=False)
     answer = await stage.checkout(hold, payment_method="invoice")
