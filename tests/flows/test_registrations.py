@@ -33,7 +33,7 @@ async def test_participants_have_a_list_of_their_own(house: House) -> None:
         assert one == row
 
 
-@pytest.mark.shows("ORD-26", "REG-6", "REG-7", "CUS-12")
+@pytest.mark.shows("ORD-26", "REG-6", "REG-7", "ROL-2", "CUS-12")
 async def test_what_people_registered_stands_beside_what_was_typed(house: House) -> None:
     customer, guest = house.person("Марія", "+380671234567"), house.person("Гостя")
     before = Person(house.platform, "Марія Адасовська", customer.email, "+380931112233")
