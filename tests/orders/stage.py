@@ -282,8 +282,10 @@ class Stage:
         )
         await self.ticketing.publish(data, self.organisation)
 
-    async def register_account(self, email: str, name: str, phone: str | None = None) -> UUID:
-        account = uuid4()
+    async def register_account(
+        self, email: str, name: str, phone: str | None = None, account: UUID | None = None
+    ) -> UUID:
+        account = account or uuid4()
         data = AccountRegistered(account_id=account, email=email, name=name, phone=phone, locale="uk")
         await self.ticketing.publish(data, None)
         return account

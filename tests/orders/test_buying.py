@@ -61,6 +61,27 @@ async def test_interest_is_recorded_before_and_after_checkout(stage: Stage) -> N
     assert "order.interested" not in stage.ticketing.types(second.hold_id)
 
 
+@pytest.mark.parametrize("known_first", [True, False])
+async def test_interest_has_the_name_of_who_is_signed_in(stage: Stage, known_first: bool) -> None:
+    """Accounts and holds come by topics of their own, so either may be heard of first."""
+    account, email = uuid4(), f"{uuid4().hex[:8]}@example.com"
+    hold = stage.ticketing.hold(stage.organisation)
+    placed = hold.placed.model_copy(update={"account_id": account})
+
+    async def register() -> None:
+        await stage.register_account(email, "Марія Адасовська", "+38 (067) 123-45-67", account)
+
+    if known_first:
+        await register()
+    await stage.ticketing.publish(placed, stage.organisation)
+    if not known_first:
+        await stage.order_becomes(hold.hold_id, stage="interested", customer=None)
+        await register()
+    who = {"name": "Марія Адасовська", "email": email, "phone": "+380671234567"}
+    registered = who | {"phone": "+38 (067) 123-45-67"}
+    await stage.order_becomes(hold.hold_id, stage="interested", customer=who | {"registered": registered})
+
+
 async def test_for_oneself_for_several_and_for_another_person(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation, seats=3)
     friend, child = hold.seats[1].seat, hold.seats[2].seat

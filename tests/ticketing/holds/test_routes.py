@@ -144,6 +144,15 @@ async def test_the_ticket_desk_sees_all_bookings(theatre, tokens):
     assert (await theatre.call("GET", path, role=None)).status == 401
 
 
+async def test_a_hold_belongs_to_the_buyer_who_is_signed_in_and_never_to_staff(theatre, tokens):
+    show, account = await theatre.show(), uuid4()
+    by_buyer = await theatre.hold(show, "1-1", token=tokens.buyer(account))
+    by_staff = await theatre.hold(show, "1-2", role=Role.TICKET_DESK)
+    for hold, owner in ((by_buyer, str(account)), (by_staff, None)):
+        read = await theatre.call("GET", f"/holds/{hold.body['hold_id']}", role=Role.TICKET_DESK)
+        assert read.body["account_id"] == owner
+
+
 async def test_group_orders_are_for_the_desk(theatre):
     show = await theatre.show(seating=plan(10, 30))
     seats = [f"{row}-{seat}" for row in range(1, 11) for seat in range(1, 31)]
