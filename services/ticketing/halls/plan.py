@@ -1,8 +1,8 @@
 """Seating plans in pretix's open JSON format.
 
-`read` accepts what pretix's schema accepts (draft-07, no other properties anywhere) and, beyond it, checks what the
-schema cannot say: every `seat_guid` occurs once and every seat's category exists. The document is kept as it came, so
-an export is the import.
+`read` accepts what pretix's schema accepts, also its first version of 2019, in which many plans are still about
+(draft-07, no other properties anywhere), and checks beyond it what the schema cannot say: every `seat_guid` occurs once
+and every seat's category exists. The document is kept as it came, so an export is the import.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from services.ticketing.errors import SeatingPlanRefused
 
@@ -22,6 +22,8 @@ MAX_BYTES = 32 * 1024 * 1024
 MAX_ERRORS = 50
 NAMED = 10
 """So many offending seats are named in a sentence; all of them are in the list beside it."""
+SAID = 3
+"""The same for faults of the format."""
 
 
 def _printable(value: str) -> str:
@@ -40,7 +42,7 @@ def _text(value: str) -> str:
 Guid = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Text = Annotated[str, Field(max_length=1_000), AfterValidator(_text)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Length = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""Of drawing only, so any size and sign will do."""
 
 
 class _Node(BaseModel):
@@ -58,7 +60,7 @@ class Seat(_Node):
     category: Text
     position: Position
     uuid: Text | None = None
-    radius: Length = 10
+    radius: Number = 10
     start_direction: Text | None = None
 
 
@@ -71,7 +73,7 @@ class Row(_Node):
     seat_label: Text | None = None
     uuid: Text | None = None
     number_of_seats: int | None = None
-    """Of the schema's first version, like `seats_spacing` and `Zone.displayed`: such plans are still about."""
+    """Of the schema's first version, like `seats_spacing`, `Zone.displayed`, and `width` and `height` of an area."""
     seats_spacing: Number | None = None
 
 
@@ -80,8 +82,8 @@ class Polygon(_Node):
 
 
 class Rectangle(_Node):
-    width: Length
-    height: Length
+    width: Number
+    height: Number
 
 
 class Ellipse(_Node):
@@ -89,14 +91,19 @@ class Ellipse(_Node):
 
 
 class Circle(_Node):
-    radius: Length
+    radius: Number
 
 
 class AreaText(_Node):
     text: Text
     position: Position
     color: Text | None = None
-    size: Length | None = None
+    size: Number | None = None
+
+
+def _bare_text(value: object) -> object:
+    """The first version has the text alone, at the area's own position."""
+    return {"text": value, "position": {"x": 0, "y": 0}} if isinstance(value, str) else value
 
 
 class Area(_Node):
@@ -110,7 +117,9 @@ class Area(_Node):
     rectangle: Rectangle | None = None
     ellipse: Ellipse | None = None
     circle: Circle | None = None
-    text: AreaText | None = None
+    text: Annotated[AreaText | None, BeforeValidator(_bare_text)] = None
+    width: Number | None = None
+    height: Number | None = None
 
 
 class Zone(_Node):
@@ -129,15 +138,15 @@ class Category(_Node):
 
 
 class Size(_Node):
-    width: Length
-    height: Length
+    width: Number
+    height: Number
 
 
 class SeatingPlan(_Node):
     name: Text
     categories: list[Category]
     zones: list[Zone]
-    size: Size
+    size: Size | None = None
 
     def places(self) -> Iterator[tuple[Zone, Row, Seat]]:
         for zone in self.zones:
@@ -252,12 +261,9 @@ def _unlike_schema(error: ValidationError) -> SeatingPlanRefused:
     entries: list[dict[str, Any]] = [
         {"where": _path(fault["loc"]), "problem": _say(fault["type"], fault["msg"])} for fault in faults[:MAX_ERRORS]
     ]
-    first = entries[0]
-    more = f" There are {len(faults) - 1} more faults." if len(faults) > 1 else ""
-    return SeatingPlanRefused(
-        f"The plan is not in pretix's seating-plan format: {first['where'] or 'the plan'}: {first['problem']}.{more}",
-        errors=entries,
-    )
+    named = "; ".join(f"{entry['where'] or 'the plan'}: {entry['problem']}" for entry in entries[:SAID])
+    more = f"; and {len(faults) - SAID} more" if len(faults) > SAID else ""
+    return SeatingPlanRefused(f"The plan is not in pretix's seating-plan format: {named}{more}.", errors=entries)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

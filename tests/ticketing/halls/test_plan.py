@@ -37,6 +37,34 @@ def test_everything_that_the_format_has_is_accepted_and_kept():
     assert (checked.seats, checked.name) == (30, "Мала сцена")
 
 
+def test_plans_of_the_first_version_are_accepted():
+    document = plan()
+    del document["size"]
+    zone = document["zones"][0]
+    zone["displayed"] = True
+    zone["rows"][0] |= {"number_of_seats": 10, "seats_spacing": 25}
+    zone["areas"] = [{"width": 90, "height": 40, "position": {"x": 1, "y": 2}, "text": "Сцена"}]
+    assert orjson.loads(plans.read(orjson.dumps(document)).document) == document
+
+
+def test_drawing_may_be_as_odd_as_it_likes():
+    document = plan()
+    document["size"] = {"width": -1, "height": 0}
+    document["zones"][0]["areas"] = [{}, {"shape": "text"}, {"circle": {"radius": -3}}]
+    document["zones"][0]["rows"][0]["seats"][0] |= {"radius": -2, "position": {"x": 1e300, "y": -0.5}}
+    document["zones"].append({"position": {"x": 0, "y": 0}, "rows": [{"row_number": "", "seats": []}]})
+    assert plans.read(orjson.dumps(document)).seats == 20
+
+
+def test_several_faults_are_said_in_one_sentence():
+    document = plan()
+    for seat in document["zones"][0]["rows"][0]["seats"][:5]:
+        seat["seat_guid"] = 7
+    said = refused(document).detail
+    assert said.count("valid string") == 3
+    assert said.endswith("; and 2 more.")
+
+
 @pytest.mark.parametrize(
     ("path", "value", "where", "problem"),
     [
@@ -55,6 +83,7 @@ def test_everything_that_the_format_has_is_accepted_and_kept():
         (("zones", 0, "rows", 0, "seats", 0, "seat_guid"), "", "zones[0].rows[0].seats[0].seat_guid", "at least 1"),
         (("zones", 0, "rows", 0, "seats", 0, "seat_guid"), "a\x1fb", "zones[0].rows[0].seats[0].seat_guid", "control"),
         (("name",), "a\x00b", "name", "NUL"),
+        (("zones", 0, "areas"), [{"text": {"text": 1}}], "zones[0].areas[0].text.text", "valid string"),
         (("size", "width"), None, "size.width", "valid number"),
     ],
 )
@@ -70,7 +99,7 @@ def test_what_is_wrong_is_said_with_its_place(path, value, where, problem):
     assert where in error.detail
 
 
-@pytest.mark.parametrize("missing", ["name", "categories", "zones", "size"])
+@pytest.mark.parametrize("missing", ["name", "categories", "zones"])
 def test_required_properties(missing):
     document = plan()
     del document[missing]
