@@ -6,24 +6,26 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from uuid_utils.compat import uuid7
 
 from contracts.money import Currency
 from contracts.ticketing import ShowStatus
-from services.ticketing.schemas import Body, Moment, Name, Price, Seat
+from services.ticketing.schemas import Body, Moment, Name, Price, Seat, no_nul
 from services.ticketing.shows.layout import Layout, ZoneSpec
 from services.ticketing.shows.tables import Show
 
 MAX_ZONES = 500
 
+Category = Annotated[str, Field(max_length=1_000), AfterValidator(no_nul)]
+"""As the plan writes it, blanks and all."""
 Period = Annotated[int, Field(ge=1, le=30 * 86400)]
 
 
 class ZoneIn(Body):
     name: Name
     price: Price
-    categories: Annotated[list[Name], Field(max_length=1000, default_factory=list)]
+    categories: Annotated[list[Category], Field(max_length=100_000, default_factory=list)]
     """Categories of the hall's plan that are sold at this price."""
     seats: Annotated[list[Seat], Field(max_length=100_000, default_factory=list)]
     """Single seats that are, whatever their category's price."""

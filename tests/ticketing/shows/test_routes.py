@@ -63,6 +63,26 @@ async def test_selected_seats_get_a_price_and_join_its_zone(theatre):
     }
 
 
+async def test_categories_are_priced_as_the_plan_writes_them(theatre):
+    """pretix lets a category have any name: blank, with blanks around it, long."""
+    names = ["", " VIP ", "VIP", "ł" * 900]
+    seating = plan(1, 4)
+    seating["categories"] = [{"name": name} for name in names]
+    for seat, name in zip(seating["zones"][0]["rows"][0]["seats"], names, strict=True):
+        seat["category"] = name
+    hall = await theatre.hall(seating)
+    zones = [
+        {"name": f"Zone {number}", "categories": [name], "price": {"minor": 100 + number, "currency": "UAH"}}
+        for number, name in enumerate(names)
+    ]
+    body = {"hall_id": hall["hall_id"], "name": "Show", "starts_at": SHOW_TIME.isoformat(), "currency": "UAH"}
+    answer = await theatre.call("POST", "/shows", {**body, "price_zones": zones})
+    assert answer.status == 201, answer.body
+    assert [(zone["categories"], zone["seat_count"]) for zone in answer.body["price_zones"]] == [
+        ([name], 1) for name in names
+    ]
+
+
 async def test_price_zones_that_do_not_fit_are_refused(theatre):
     show = await theatre.show(on_sale=False)
     path = f"/shows/{show['show_id']}/price-zones"
