@@ -65,7 +65,7 @@ class Theatre:
         sent = {"Content-Type": "application/json", **(headers or {})}
         if token or role:
             sent["Authorization"] = f"Bearer {token or self.tokens.staff(self.organisation, role)}"
-        data = None if body is None else orjson.dumps(body)
+        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         async with self.http.request(method, f"{self.url}{path}", data=data, headers=sent) as answer:
             raw = await answer.read()
             parsed = orjson.loads(raw) if "json" in answer.headers.get("Content-Type", "") and raw else raw

@@ -112,7 +112,8 @@ class Board:
         known = self._halls.get(hall_id)
         if known is None:
             hall = await session.get_one(Hall, hall_id)
-            known = hall.name, {place.seat: place for place in places(hall.plan)}
+            # Reading a stadium's plan takes some 100 ms, and the shows of other halls are being sold.
+            known = hall.name, await asyncio.to_thread(_by_seat, hall.plan)
             _keep(self._halls, hall_id, known)
         return known
 
@@ -133,6 +134,10 @@ async def zones_of(session: AsyncSession, show: Show) -> list[ZoneSpec]:
         )
         for row in rows
     ]
+
+
+def _by_seat(plan: str) -> dict[str, Place]:
+    return {place.seat: place for place in places(plan)}
 
 
 def _keep(cache: OrderedDict[UUID, T], key: UUID, value: T) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from uuid import uuid4
 
 from contracts.accounts import Role
+from services.ticketing.halls import plan as plans
+from services.ticketing.halls.places import places
 from tests.ticketing.plans import plan, two_categories
 
 
@@ -35,6 +39,49 @@ async def test_duplicate_ids_are_refused_by_name(theatre):
     assert answer.body["duplicates"] == [
         {"seat_guid": "1-1", "places": ["zone 'Партер' row '1' seat '1'", "zone 'Партер' row '1' seat '3'"]}
     ]
+
+
+async def test_nobody_waits_while_a_stadium_is_checked(theatre, monkeypatch):
+
+    def slowly(work):
+        def slow(argument):
+            time.sleep(0.4)
+            return work(argument)
+
+        return slow
+
+    monkeypatch.setattr(plans, "check", slowly(plans.check))
+    monkeypatch.setattr("services.ticketing.shows.board.places", slowly(places))
+    longest = 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.005)
+            longest = max(longest, time.perf_counter() - before)
+
+    watcher = asyncio.create_task(watch())
+    await theatre.show()
+    watcher.cancel()
+    assert longest < 0.3
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{", "JSON decode error"),
+        (b'{"plan": {"name": "\\ud800"}}', "JSON decode error"),
+        (b"[]", "body"),
+        (b'{"name": "Hall"}', "body.plan: Field required"),
+        (b'{"plan": [1]}', "body.plan: Input should be a valid dictionary"),
+        (b'{"plan": {}, "seats": 3}', "body.seats: Extra inputs are not permitted"),
+    ],
+)
+async def test_what_is_no_import_is_refused_in_words(theatre, body, said):
+    answer = await theatre.call("POST", "/halls", body)
+    assert answer.status == 422, answer.body
+    assert said in answer.body["detail"]
 
 
 async def test_only_organisers_import(theatre):
