@@ -11,11 +11,13 @@ import email
 import email.policy
 import json
 import os
+import re
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage, Message
+from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,6 +25,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 MOST = 32 * 1024 * 1024
 """Bytes of the largest mail that is taken."""
+END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +35,36 @@ class Attachment:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mail:
-    """One received mail. `raw` is what came over the wire; everything else is read from it."""
+    """One received mail. `raw` is what came over the wire; everything else is read from it, most of it when it is
+    asked for: a platform that runs for weeks has thousands."""
 
     id: str
     received_at: datetime
     sender: str
     recipients: tuple[str, ...]
     raw: bytes
-    message: EmailMessage = field(repr=False)
+    message_id: str = ""
 
     @classmethod
     def parse(cls, id: str, received_at: datetime, sender: str, recipients: Iterable[str], raw: bytes) -> Mail:
-        message = email.message_from_bytes(raw, policy=email.policy.default)
+        head = email.message_from_bytes(END_OF_HEAD.split(raw, maxsplit=1)[0])
+        return cls(id, received_at, sender, tuple(recipients), raw, str(head["Message-ID"] or "").strip())
+
+    @cached_property
+    def message(self) -> EmailMessage:
+        message = email.message_from_bytes(self.raw, policy=email.policy.default)
         assert isinstance(message, EmailMessage)  # noqa: S101 - the default policy makes no other class
-        return cls(id, received_at, sender, tuple(recipients), raw, message)
+        return message
+
+    def reaches(self, part: str) -> bool:
+        """Whether a recipient's address has this in it."""
+        return any(part.lower() in each.lower() for each in self.recipients)
 
     @property
     def subject(self) -> str:
         return str(self.message["Subject"] or "")
-
-    @property
-    def message_id(self) -> str:
-        return str(self.message["Message-ID"] or "")
 
     @property
     def headers(self) -> dict[str, str]:

@@ -27,6 +27,9 @@ pre { white-space: pre-wrap; background: #f6f6f9; padding: 1rem }
 iframe { width: 100%; height: 36rem; border: 1px solid #ddd } .quiet { color: #666 }
 """
 
+SHOWN = 200
+"""Mails on the first page."""
+
 
 class _Page:
     def __init__(self, catcher: MailCatcher) -> None:
@@ -69,8 +72,9 @@ class _Page:
         return Response(found[number].content, media_type=found[number].content_type, headers=headers)
 
     async def messages(self, request: Request) -> Response:
-        to = request.query_params.get("to")
-        found = self.catcher.to(to) if to else self.catcher.messages
+        """All mails, those `to` an address, or those whose recipients have something `like` in their address."""
+        to, like = request.query_params.get("to"), request.query_params.get("like", "")
+        found = [mail for mail in (self.catcher.to(to) if to else self.catcher.messages) if mail.reaches(like)]
         return JSONResponse({"items": [_json(each) for each in found]})
 
     async def clear(self, _: Request) -> Response:
@@ -128,16 +132,18 @@ def _list(mails: list[Mail], to: str) -> str:
         f'<form><label>Recipient <input name="to" value="{escape(to)}"></label> <button>Show</button></form>'
         '<p class="quiet">Footlights sends every mail here; none leaves this machine.</p>'
     )
+    found = [mail for mail in mails if mail.reaches(to)]
     rows = [
         f"<tr><td>{mail.received_at:%d %b %H:%M:%S}</td><td>{escape(', '.join(mail.recipients))}</td>"
         f'<td><a href="/mails/{mail.id}">{escape(mail.subject or "(no subject)")}</a></td>'
         f"<td>{len(mail.attachments) or ''}</td></tr>"
-        for mail in reversed(mails)
-        if any(to.lower() in each.lower() for each in mail.recipients)
+        for mail in reversed(found[-SHOWN:])
     ]
     if not rows:
         return search + "<p>No mails yet. Buy a ticket, and come back.</p>"
     head = "<tr><th>Received (UTC)</th><th>To</th><th>Subject</th><th>Files</th></tr>"
+    if len(found) > SHOWN:
+        search += f'<p class="quiet">The newest {SHOWN} of {len(found)}.</p>'
     return f"{search}<table>{head}{''.join(rows)}</table>"
 
 

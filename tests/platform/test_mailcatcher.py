@@ -65,6 +65,9 @@ async def test_the_page_shows_mails_and_they_survive_a_restart(own_folder: Path)
         async with client.get("/messages", params={"to": "buyer@example.com"}) as answer:
             (item,) = (await answer.json())["items"]
         assert item["attachments"][0]["name"] == "квиток.pdf"
+        for like, count in (("BUYER@", 1), ("example", 1), ("seller", 0)):
+            async with client.get("/messages", params={"like": like}) as answer:
+                assert len((await answer.json())["items"]) == count
         async with client.get(item["attachments"][0]["path"]) as file:
             assert await file.read() == b"%PDF-1.7 test"
         async with client.get(f"/mails/{item['id']}") as page:
@@ -74,3 +77,18 @@ async def test_the_page_shows_mails_and_they_survive_a_restart(own_folder: Path)
         async with client.get("/mails/unknown") as missing:
             assert missing.status == 404
     assert [each.subject for each in MailCatcher(folder=own_folder).messages] == ["Ваші квитки: ряд 5"]
+
+
+async def test_the_first_page_shows_the_newest_of_very_many(own_folder: Path, monkeypatch):
+    monkeypatch.setattr("deploy.platform.mailpage.SHOWN", 2)
+    catcher = MailCatcher(folder=own_folder)
+    async with serve(create(catcher)) as url, aiohttp.ClientSession(url) as client:
+        for number in range(3):
+            message = letter()
+            message.replace_header("Subject", f"Letter {number}")
+            await aiosmtplib.send(message, hostname=catcher.host, port=catcher.port)
+        async with client.get("/") as page:
+            shown = await page.text()
+    assert "The newest 2 of 3." in shown
+    assert "Letter 0" not in shown
+    assert shown.index("Letter 2") < shown.index("Letter 1")
