@@ -53,12 +53,17 @@ OFFERS = [
 ]
 
 
+def address_of(role: Role) -> str:
+    """The e-mail address that the account of a role signs in with."""
+    return f"{role.value.replace('_', '.')}@theatre.example"
+
+
 async def load(
     gateway_url: str, gateway_env: Mapping[str, str], secrets: Mapping[str, str]
 ) -> list[tuple[str, str, str]]:
     """Load what is missing; returns an account per role as (role, e-mail, password)."""
     password = secrets["DEMO_PASSWORD"]
-    accounts = [(role, f"{role.value.replace('_', '.')}@theatre.example") for role in PEOPLE]
+    accounts = [(role, address_of(role)) for role in PEOPLE]
     async with Staff(gateway_url) as staff:
         organizer = dict(accounts)[Role.ORGANIZER]
         if not await staff.sign_in(organizer, password):

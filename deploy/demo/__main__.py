@@ -6,13 +6,13 @@ Exits with 0 if all agree, 1 if not, 2 if the plan is refused or nothing could b
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
+import aiohttp
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -20,8 +20,9 @@ from rich.text import Text
 
 from deploy.checks import partner_view
 from deploy.demo.audit import Audit, audit
-from deploy.demo.client import Client
-from deploy.demo.story import BUYERS, SEATS_WANTED, SHORT_SECONDS, Story
+from deploy.demo.client import Client, Refused
+from deploy.demo.running import NotUsable, find, sign_in
+from deploy.demo.story import BUYERS, SHORT_SECONDS, Cast, Story, name_of_run
 from deploy.demo.venue import (
     CURRENCY,
     EMAIL,
@@ -31,12 +32,17 @@ from deploy.demo.venue import (
     PlanRefused,
     found_organisation,
     open_show,
+    read_plan,
     scratch,
 )
 from deploy.platform import Platform
 from deploy.platform.processes import StartFailed
+from deploy.platform.supervisor import first_cause
 
 SCHEMAS = Path(__file__).parent.parent.parent / "contracts" / "schemas"
+
+SHOWN = 30
+"""Price zones that are printed."""
 
 console = Console(width=120)
 
@@ -51,42 +57,60 @@ def main(
     keep: Annotated[bool, typer.Option(help="Leave data and logs of the throw-away platform behind")] = False,
 ) -> None:
     """Sell a hall end to end, with 60 buyers at once, and check that every service agrees."""
-    try:
-        content = json.loads(plan.read_text())
-    except (OSError, ValueError) as error:
-        console.print(f"[red]The plan {plan} cannot be read:[/] {error}")
-        raise SystemExit(2) from None
     chosen = seed if seed is not None else random.SystemRandom().randrange(10**6)
     try:
-        agreed = asyncio.run(_run(content, platform, email, password, mails, chosen, keep))
-    except StartFailed as failed:
-        console.print(f"[red]{failed}")
+        agreed = asyncio.run(_run(read_plan(plan), platform, email, password, mails, chosen, keep))
+    except (PlanRefused, NotUsable, StartFailed) as reason:
+        _complain(reason)
         raise SystemExit(2) from None
-    except PlanRefused as refused:
-        console.print(f"[red]The plan is refused:[/] {refused}")
-        raise SystemExit(2) from None
+    except (Refused, aiohttp.ClientError, TimeoutError, ExceptionGroup) as reason:
+        cause = first_cause(reason)
+        if not isinstance(cause, Refused | aiohttp.ClientError | TimeoutError):
+            raise
+        console.print(Text(f"The sale broke off: {str(cause) or 'something took too long'}", style="red"))
+        raise SystemExit(1) from None
     raise SystemExit(0 if agreed else 1)
+
+
+def _complain(reason: Exception) -> None:
+    what = "The plan is refused: " if isinstance(reason, PlanRefused) else ""
+    console.print(Text.assemble((what, "red bold"), (str(reason), "red")), soft_wrap=True)
+    if isinstance(reason, StartFailed) and reason.remedy:
+        console.print(Text(f"Remedy: {reason.remedy}"))
 
 
 async def _run(plan: Any, url: str, email: str, password: str, mails: str, seed: int, keep: bool) -> bool:
     async with AsyncExitStack() as stack:
         bootstrap = ""
-        if not url:
+        if url:
+            running = await find(url, email, password, mails)
+            url, email, password, mails = running.gateway, running.email, running.password, running.mails
+        else:
             platform = await _throw_away(stack, keep)
             url, mails, bootstrap = platform.gateway, platform.urls["mail"], platform.kafka_bootstrap_servers
             email, password = EMAIL, PASSWORD
         staff = await stack.enter_async_context(Client(url))
-        await staff.sign_in(email, password)
+        await sign_in(staff, email, password)
         show = await _put_on_sale(staff, plan)
-        run = f"{random.SystemRandom().randrange(16**6):06x}"
-        story = Story(url, show["show_id"], run, random.Random(seed))
-        console.print(f"\n{BUYERS} buyers come at once for about {SEATS_WANTED} seats (seed {seed}) ...")
+        story = Story(url, show["show_id"], name_of_run(), random.Random(seed))
+        cast = await story.look(staff)
+        _announce(cast, len(story.free), seed)
         started = time.monotonic()
-        await story.play(staff)
+        await story.play(staff, cast)
         console.print(f"All are served after {time.monotonic() - started:.1f} s. What does every service know?")
+        if story.turned_away:
+            console.print(f"{story.turned_away} of them went home, because nothing was left.")
         result = await audit(staff, story, CURRENCY, mails or None)
         _print(result)
         return result.agrees and _partner_agrees(bootstrap)
+
+
+def _announce(cast: Cast, free: int, seed: int) -> None:
+    console.print(f"\n{cast.buyers} buyers come at once for about {_count(cast.wanted, 'seat')} (seed {seed}) ...")
+    if cast.buyers < BUYERS:
+        console.print(f"In a hall of {_count(free, 'seat')} there is no room for the usual {BUYERS}.")
+    if cast.left_out:
+        console.print(f"There are too few seats for a buyer who {', or '.join(cast.left_out)}.")
 
 
 async def _throw_away(stack: AsyncExitStack, keep: bool) -> Platform:
@@ -109,12 +133,20 @@ async def _throw_away(stack: AsyncExitStack, keep: bool) -> Platform:
 
 async def _put_on_sale(staff: Client, plan: Any) -> Any:
     hall, show = await open_show(staff, plan, SHORT_SECONDS)
-    console.print(f"Hall [b]{hall['name']}[/]: {hall['seats']:,} seats in {len(hall['categories'])} categories")
+    sizes = f"{_count(hall['seats'], 'seat')} in {_count(len(hall['categories']), 'category', 'categories')}"
+    console.print(Text.assemble("Hall ", (hall["name"], "bold"), f": {sizes}"))
     table = Table("price zone", "price", title="On sale")
-    for zone in show["price_zones"]:
-        table.add_row(zone["name"], f"{zone['price']['minor'] / 100:,.2f} {CURRENCY}")
+    zones = show["price_zones"]
+    for zone in zones[:SHOWN]:
+        table.add_row(Text(zone["name"]), f"{zone['price']['minor'] / 100:,.2f} {CURRENCY}")
+    if len(zones) > SHOWN:
+        table.add_row(f"and {len(zones) - SHOWN} more", "")
     console.print(table)
     return show
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _partner_agrees(bootstrap: str) -> bool:
@@ -126,14 +158,14 @@ def _partner_agrees(bootstrap: str) -> bool:
     colour = "red" if view.misfits else "green"
     console.print(f"[{colour}]A partner reads {total} events of {len(view.types)} types; {len(view.misfits)} misfits")
     for misfit in view.misfits[:10]:
-        console.print(f"  {misfit}")
+        console.print(Text(f"  {misfit}"))
     return not view.misfits
 
 
 def _print(result: Audit) -> None:
     table = Table("service", "says", show_lines=True)
     for account in result.accounts:
-        table.add_row(account.service, "\n".join(account.lines))
+        table.add_row(account.service, Text("\n".join(account.lines)))
     console.print(table)
     wrong = [finding for finding in result.findings if not finding.agrees]
     for finding in wrong:

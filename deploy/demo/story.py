@@ -14,8 +14,20 @@ from uuid_utils.compat import uuid7
 from deploy.demo.client import Client, Refused
 
 BUYERS = 60
-SEATS_WANTED = 150
 FIGHTERS = 6
+MOST = 3
+"""Seats that a buyer without a part takes at most."""
+PARTS = {
+    "fights for the same seats": (3, 1),
+    "lets the hold expire": (2, 1),
+    "pays after expiry": (2, 1),
+    "pays twice at once": (2, 1),
+    "is refunded": (3, 1),
+    "gets one seat refunded": (3, 2),
+    "orders an invoice": (2, 1),
+    "cancels before paying": (2, 1),
+}
+"""Who gets into trouble, the most telling first: the seats for it as a rule, and at the least."""
 SHORT_SECONDS = 8
 """How long a hold, and an unpaid order, live for the two buyers who let time pass."""
 NAMES = (
@@ -26,6 +38,52 @@ NAMES = (
     ("Ївга Їжакевич", "uk"),
     ("Józef Ćwiąkała", "pl"),
 )
+OPERATORS = (50, 63, 66, 67, 68, 73, 93, 95, 96, 97, 98, 99)
+"""Ukrainian mobile networks: two runs on one platform should not have the same numbers, or customers are merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who comes to a hall of some size."""
+
+    seats: dict[str, int]
+    """How many are kept for each part that is played."""
+    usual: int
+    """Buyers who come besides, and buy what they like."""
+    wanted: int
+    """Seats that all of them want, about."""
+
+    @property
+    def buyers(self) -> int:
+        return self.usual + sum(FIGHTERS if part.startswith("fights") else 1 for part in self.seats)
+
+    @property
+    def left_out(self) -> list[str]:
+        return [part for part in PARTS if part not in self.seats]
+
+
+def name_of_run() -> str:
+    """Six hexadecimal digits that mark everybody of a run. The first is a letter: they are searched for among
+    customers, and digits alone might be part of somebody's phone number."""
+    return f"{random.SystemRandom().randrange(0xA00000, 0x1000000):06x}"
+
+
+def cast(free: int) -> Cast:
+    """Sixty buyers, or as many as find seats in a small hall. Where there are not even seats for every part, the last
+    ones are not played."""
+    seats, left = {}, free
+    for part, (_, least) in PARTS.items():
+        if least <= left:
+            seats[part] = least
+            left -= least
+    for part in seats:
+        more = min(PARTS[part][0] - seats[part], left)
+        seats[part] += more
+        left -= more
+    losers = min(left, (FIGHTERS - 1) * MOST)
+    others = BUYERS - FIGHTERS - (len(PARTS) - 1)
+    usual = min(others, (left - losers) // MOST)
+    return Cast(seats, usual, sum(seats.values()) + min(left, round((usual + FIGHTERS - 1) * 2.5)))
 
 
 @dataclass(slots=True)
@@ -41,7 +99,8 @@ class Person:
 
     @property
     def phone(self) -> str:
-        return f"+38067{int(self.run, 16) % 10_000:04}{self.number:03}"
+        run = int(self.run, 16)
+        return f"+380{OPERATORS[run % len(OPERATORS)]}{run // len(OPERATORS) % 100_000:05}{self.number:02}"
 
 
 @dataclass(slots=True)
@@ -57,6 +116,9 @@ class Purchase:
     outcome: str = ""
 
 
+Act = Callable[[Client, Person, str, Sequence[str]], Awaitable[None]]
+
+
 @dataclass(slots=True)
 class Story:
     """The show that is sold, what was bought, and what happened on the way."""
@@ -68,38 +130,48 @@ class Story:
     free: list[str] = field(default_factory=list)
     purchases: list[Purchase] = field(default_factory=list)
     refusals: int = 0
+    turned_away: int = 0
 
     def person(self, number: int) -> Person:
         name, locale = NAMES[number % len(NAMES)]
         return Person(number, self.run, f"{name} {number}", locale)
 
-    async def play(self, staff: Client) -> None:
+    async def look(self, staff: Client) -> Cast:
+        """Finds the free seats. Returns who comes for them."""
+        seats = await staff.ask("GET", f"/api/ticketing/shows/{self.show_id}/seats")
+        self.free = [seat for seat, state in seats["seats"].items() if state == "free"]
+        self.rng.shuffle(self.free)
+        return cast(len(self.free))
+
+    async def play(self, staff: Client, cast: Cast) -> None:
         """All buyers at once; returns when each has reached an end.
 
         The two who let time pass come first, while the show has its short periods; for the crowd it gets usual ones.
         """
-        seats = await staff.ask("GET", f"/api/ticketing/shows/{self.show_id}/seats")
-        self.free = [seat for seat, state in seats["seats"].items() if state == "free"]
-        self.rng.shuffle(self.free)
-        fought_over = [self.free.pop() for _ in range(3)]
-        roles: list[tuple[str, Callable[[Client, Person, str], Awaitable[None]]]] = [
-            ("pays twice at once", self.pay_twice),
-            ("is refunded", self.buy),
-            ("gets one seat refunded", self.buy_three),
-            ("orders an invoice", self.invoice),
-            ("cancels before paying", self.cancel),
-            *[("fights for the same seats", self.fighter(fought_over))] * FIGHTERS,
-        ]
-        roles += [("buys", self.buy)] * (BUYERS - 2 - len(roles))
+        seats = {part: self.some(count) for part, count in cast.seats.items()}
+        slow = {"lets the hold expire": self.abandon, "pays after expiry": self.pay_late}
+        acts: dict[str, Act] = {
+            "pays twice at once": self.pay_twice,
+            "is refunded": self.buy_these,
+            "gets one seat refunded": self.buy_these,
+            "orders an invoice": self.invoice,
+            "cancels before paying": self.cancel,
+        }
         async with asyncio.TaskGroup() as crowd:
-            started = [asyncio.Event(), asyncio.Event()]
-            crowd.create_task(self.abandon(self.person(BUYERS - 1), started[0]))
-            crowd.create_task(self.pay_late(self.person(BUYERS - 2), started[1]))
-            for begun in started:
-                await begun.wait()
+            begun = []
+            for number, (part, wait) in enumerate(slow.items()):
+                if part in seats:
+                    begun.append(asyncio.Event())
+                    crowd.create_task(wait(self.person(BUYERS - 1 - number), part, seats[part], begun[-1]))
+            for event in begun:
+                await event.wait()
             await self._usual_periods(staff)
-            for number, (part, act) in enumerate(roles):
-                crowd.create_task(self._be(number, part, act))
+            roles = [(part, acts[part], seats[part]) for part in seats if part in acts]
+            fights = "fights for the same seats"
+            roles += [(fights, self.fight, seats[fights])] * FIGHTERS
+            roles += [("buys", self.buy_some, [])] * cast.usual
+            for number, (part, act, wanted) in enumerate(roles):
+                crowd.create_task(self._be(number, part, act, wanted))
         await self._desk(staff)
 
     async def _usual_periods(self, staff: Client) -> None:
@@ -107,9 +179,9 @@ class Story:
         seen = (await staff.send("GET", show)).headers["ETag"]
         await staff.ask("PATCH", show, {"hold_seconds": 900, "payment_seconds": 900}, if_match=seen)
 
-    async def _be(self, number: int, part: str, act: Callable[[Client, Person, str], Awaitable[None]]) -> None:
+    async def _be(self, number: int, part: str, act: Act, seats: list[str]) -> None:
         async with Client(self.gateway) as client:
-            await act(client, self.person(number), part)
+            await act(client, self.person(number), part, seats)
 
     def some(self, count: int) -> list[str]:
         """Free seats nobody else of us was sent to."""
@@ -148,40 +220,46 @@ class Story:
         purchase.key = done["order_key"]
         purchase.page = (done["payment"] or {}).get("redirect_url", "")
 
-    async def start(self, client: Client, person: Person, part: str, count: int, method: str = "card") -> Purchase:
-        purchase, held = await self.hold(client, person, part, self.some(count))
+    async def start(
+        self, client: Client, person: Person, part: str, seats: Sequence[str], method: str = "card"
+    ) -> Purchase:
+        purchase, held = await self.hold(client, person, part, seats)
         await self.checkout(client, purchase, held, method)
         return purchase
 
-    async def buy(self, client: Client, person: Person, part: str, count: int = 0) -> None:
-        usual = self.rng.choice((2, 2, 3, 3))
-        purchase = await self.start(client, person, part, count or usual)
+    async def buy(self, client: Client, person: Person, part: str) -> None:
+        """Buys what is left; goes home when nothing is."""
+        seats = self.some(self.rng.choice((2, 2, MOST, MOST)))
+        if seats:
+            await self.buy_these(client, person, part, seats)
+        else:
+            self.turned_away += 1
+
+    async def buy_some(self, client: Client, person: Person, part: str, _: Sequence[str]) -> None:
+        await self.buy(client, person, part)
+
+    async def buy_these(self, client: Client, person: Person, part: str, seats: Sequence[str]) -> None:
+        purchase = await self.start(client, person, part, seats)
         await client.pay_by_card(purchase.page)
         purchase.outcome = "paid"
 
-    async def buy_three(self, client: Client, person: Person, part: str) -> None:
-        await self.buy(client, person, part, 3)
+    async def fight(self, client: Client, person: Person, part: str, seats: Sequence[str]) -> None:
+        try:
+            purchase, held = await self.hold(client, person, part, seats)
+        except Refused as refused:
+            if refused.status != 409:
+                raise
+            self.refusals += 1
+            await self.buy(client, person, part)
+            return
+        await self.checkout(client, purchase, held)
+        await client.pay_by_card(purchase.page)
+        purchase.outcome = "paid"
 
-    def fighter(self, wanted: Sequence[str]) -> Callable[[Client, Person, str], Awaitable[None]]:
-        async def fight(client: Client, person: Person, part: str) -> None:
-            try:
-                purchase, held = await self.hold(client, person, part, wanted)
-            except Refused as refused:
-                if refused.status != 409:
-                    raise
-                self.refusals += 1
-                await self.buy(client, person, part)
-                return
-            await self.checkout(client, purchase, held)
-            await client.pay_by_card(purchase.page)
-            purchase.outcome = "paid"
-
-        return fight
-
-    async def abandon(self, person: Person, begun: asyncio.Event) -> None:
+    async def abandon(self, person: Person, part: str, seats: Sequence[str], begun: asyncio.Event) -> None:
         """Another buyer gets the seats as soon as the hold has expired."""
         async with Client(self.gateway) as client:
-            purchase, _ = await self.hold(client, person, "lets the hold expire", self.some(2))
+            purchase, _ = await self.hold(client, person, part, seats)
             purchase.outcome = "expired"
             begun.set()
             taken, held = await self._take_over(client, self.person(BUYERS), purchase.seats)
@@ -199,28 +277,28 @@ class Story:
                         raise
                     await asyncio.sleep(0.5)
 
-    async def pay_twice(self, client: Client, person: Person, part: str) -> None:
+    async def pay_twice(self, client: Client, person: Person, part: str, seats: Sequence[str]) -> None:
         """Two tabs, two card pages, both paid in the same moment: one payment too many must go back."""
-        purchase = await self.start(client, person, part, 2)
+        purchase = await self.start(client, person, part, seats)
         second = await client.ask("POST", f"/api/orders/orders/{purchase.order_id}/payments", order_key=purchase.key)
         await asyncio.gather(client.pay_by_card(purchase.page), client.pay_by_card(second["redirect_url"]))
         purchase.outcome = "paid"
 
-    async def pay_late(self, person: Person, begun: asyncio.Event) -> None:
+    async def pay_late(self, person: Person, part: str, seats: Sequence[str], begun: asyncio.Event) -> None:
         """The order has expired while the card page was open: same seats again if free, else the money back."""
         async with Client(self.gateway) as client:
-            purchase = await self.start(client, person, "pays after expiry", 2)
+            purchase = await self.start(client, person, part, seats)
             begun.set()
             await self.until(client, purchase, lambda order: order["stage"] == "cancelled")
             await client.pay_by_card(purchase.page)
             purchase.outcome = "late"
 
-    async def invoice(self, client: Client, person: Person, part: str) -> None:
-        purchase = await self.start(client, person, part, 2, "invoice")
+    async def invoice(self, client: Client, person: Person, part: str, seats: Sequence[str]) -> None:
+        purchase = await self.start(client, person, part, seats, "invoice")
         purchase.outcome = "invoice"
 
-    async def cancel(self, client: Client, person: Person, part: str) -> None:
-        purchase = await self.start(client, person, part, 2)
+    async def cancel(self, client: Client, person: Person, part: str, seats: Sequence[str]) -> None:
+        purchase = await self.start(client, person, part, seats)
         order = f"/api/orders/orders/{purchase.order_id}"
         await client.ask("POST", f"{order}/cancel", {"reason": "changed my mind"}, order_key=purchase.key)
         purchase.outcome = "cancelled"
