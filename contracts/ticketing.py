@@ -96,6 +96,8 @@ class HoldExtended(EventData, type="ticketing.hold.extended.v1"):
     hold_id: UUID
     show_id: UUID
     expires_at: Instant
+    seats: tuple[str, ...] = ()
+    """All seats of the hold; if it had run out, they are taken again. Empty in records written before 1.1.0."""
 
     def key(self) -> UUID:
         return self.hold_id

@@ -18,7 +18,7 @@ from uuid import UUID
 import orjson
 
 from contracts.envelope import Event, EventData
-from contracts.ticketing import HoldPlaced, HoldReleased, ShowState, TicketsIssued, TicketsVoided
+from contracts.ticketing import HoldExtended, HoldPlaced, HoldReleased, ShowState, TicketsIssued, TicketsVoided
 from services.gateway import metrics
 
 TOPICS = ("ticketing.hold", "ticketing.ticket", "ticketing.show")
@@ -70,7 +70,7 @@ class Show:
         self.number = 0
         self.history: deque[tuple[int, bytes]] = deque(maxlen=history)
         self.listeners: set[Listener] = set()
-        self._seats: dict[str, tuple[datetime, UUID]] = {}
+        self._seats: dict[str, tuple[datetime, UUID, str]] = {}
 
     def change(self, seats: Iterable[str], state: str, holder: UUID, at: datetime) -> None:
         """Seats changed hands. Events of one seat come on several partitions and may be told out of order."""
@@ -79,8 +79,9 @@ class Show:
             known = self._seats.get(seat)
             if known is not None and (known[0] > at or (state == "free" and known[1] != holder)):
                 continue
-            self._seats[seat] = (at, holder)
-            accepted[seat] = state
+            self._seats[seat] = (at, holder, state)
+            if known is None or known[1:] != (holder, state):  # a hold that lives longer changes nothing to look at
+                accepted[seat] = state
         if accepted:
             self.publish(None, {"seats": accepted})
 
@@ -123,6 +124,8 @@ class Shows:
         data = happened.data
         if isinstance(data, HoldPlaced):
             self._show(data.show_id).change((s.seat for s in data.seats), "held", data.hold_id, happened.time)
+        elif isinstance(data, HoldExtended):
+            self._show(data.show_id).change(data.seats, "held", data.hold_id, happened.time)
         elif isinstance(data, HoldReleased):
             self._show(data.show_id).change(data.seats, "free", data.hold_id, happened.time)
         elif isinstance(data, TicketsIssued):

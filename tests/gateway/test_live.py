@@ -20,6 +20,7 @@ from contracts.ticketing import (
     HeldSeat,
     HoldEnd,
     Holder,
+    HoldExtended,
     HoldPlaced,
     HoldReleased,
     ShowSaleStopped,
@@ -43,6 +44,10 @@ def placed(show: UUID, hold: UUID, *seats: str) -> HoldPlaced:
 
 def released(show: UUID, hold: UUID, *seats: str) -> HoldReleased:
     return HoldReleased(hold_id=hold, show_id=show, seats=seats, reason=HoldEnd.RELEASED)
+
+
+def extended(show: UUID, hold: UUID, *seats: str) -> HoldExtended:
+    return HoldExtended(hold_id=hold, show_id=show, expires_at=NOW, seats=seats)
 
 
 def tickets(*seats: str) -> tuple[Ticket, ...]:
@@ -247,6 +252,21 @@ def test_a_late_release_does_not_free_a_seat_that_was_taken_over() -> None:
     shows.handle(event(released(show, first, "a", "b"), 1))
     shows.handle(event(placed(show, first, "a"), 0))
     assert _changes(shows, show) == [{"a": "held", "b": "held"}, {"a": "held"}, {"b": "free"}]
+
+
+def test_a_hold_that_ran_out_takes_its_seats_again() -> None:
+    shows, show, order = _shows(), uuid4(), uuid4()
+    for seconds, data in enumerate(
+        [
+            placed(show, order, "a", "b"),
+            extended(show, order, "a", "b"),
+            released(show, order, "a", "b"),
+            extended(show, order, "a", "b"),
+        ]
+    ):
+        shows.handle(event(data, seconds))
+    held, free = {"a": "held", "b": "held"}, {"a": "free", "b": "free"}
+    assert _changes(shows, show) == [held, free, held], "each change once; a hold that only lives longer is none"
 
 
 def test_a_hold_told_after_its_tickets_does_not_unsell() -> None:

@@ -80,7 +80,7 @@ async def prolong(session: AsyncSession, hold: Hold, until: datetime) -> bool:
     await session.flush()
     outbox.add(
         session,
-        HoldExtended(hold_id=hold.id, show_id=hold.show_id, expires_at=until),
+        HoldExtended(hold_id=hold.id, show_id=hold.show_id, expires_at=until, seats=tuple(hold.seats)),
         organisation=hold.organisation,
         version=hold.version,
         correlation_id=str(hold.id),

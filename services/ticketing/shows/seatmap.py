@@ -115,9 +115,6 @@ class _Map:
     def must_read(self, refresh_seconds: float) -> bool:
         return bool(self.dirty) or self.is_old(refresh_seconds)
 
-    def of_hold(self, hold_id: UUID) -> list[str]:
-        return [seat for seat, holder in self.holds.items() if holder == hold_id]
-
     def view(self) -> View:
         if self._view is None or self._view[0] != self.version:
             self._view = self.version, self._render()
@@ -213,9 +210,7 @@ class SeatMaps:
                     unknown = [seat.seat for seat in hold.seats if found.holds.get(seat.seat) != hold.hold_id]
                     found.dirty.update(unknown)
             case HoldExtended() as hold:
-                found = self._maps.get(hold.show_id)
-                if found is not None:
-                    self.touch(hold.show_id, found.of_hold(hold.hold_id) or None)
+                self.touch(hold.show_id, hold.seats or None)
             case HoldReleased() | HoldConversionRefused() as ended:
                 self.touch(ended.show_id, ended.seats)
             case TicketsIssued() | TicketsVoided() as issued:

@@ -80,6 +80,7 @@ async def test_a_placed_order_prolongs_its_hold_and_takes_it_back_after_expiry(b
     await box.hear(order.placed(pay_by))
     (extended,) = await box.said(order, HoldExtended)
     assert extended.expires_at == pay_by + timedelta(minutes=2)
+    assert extended.seats == ("1-1",)
     (got,) = await answers([box.lane], [ask(box.layout, "1-1")])
     assert not isinstance(got, Granted)
 
