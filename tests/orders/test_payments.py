@@ -107,8 +107,14 @@ async def test_two_payments_at_once_give_one_sale_and_the_surplus_back(stage: St
     second = (await stage.call("POST", f"/orders/{hold.hold_id}/payments", headers=key)).json["payment_id"]
     stage.cards.pay(first)
     stage.cards.pay(second)
+    stage.cards.refund_status = ProviderRefundStatus.PENDING
     await asyncio.gather(stage.webhook(first), stage.webhook(second))
-    card = await stage.order_becomes(hold.hold_id, overpaid=True, refunded={"minor": 25_000, "currency": "UAH"})
+    await stage.order_becomes(hold.hold_id, overpaid=True)
+    surplus = [card for card in stage.cards.cards.values() if card.asked.order_id == hold.hold_id]
+    payment = await eventually(lambda: next((str(card.asked.payment_id) for card in surplus if card.refunds), None))
+    stage.cards.finish_refunds(payment, ProviderRefundStatus.DONE)
+    await stage.webhook(payment)
+    card = await stage.order_becomes(hold.hold_id, overpaid=False, refunded={"minor": 25_000, "currency": "UAH"})
     assert card["stage"] == "paid"
     assert card["payment_status"] == "money_received"
     await stage.confirmed(hold.hold_id)
@@ -175,7 +181,7 @@ async def test_a_card_that_succeeds_after_marking_paid_is_overpaid_and_refunded(
     stage.cards.pay(payment)
     await stage.webhook(payment)
     stage.cards.failing.clear()
-    card = await stage.order_becomes(hold.hold_id, overpaid=True, refunded={"minor": 25_000, "currency": "UAH"})
+    card = await stage.order_becomes(hold.hold_id, overpaid=False, refunded={"minor": 25_000, "currency": "UAH"})
     assert card["payment_status"] == "money_received"
     assert len(stage.cards.card_of(payment).refunds) == 1
     assert len(stage.ticketing.told(hold.hold_id, orders.OrderPaid)) == 1
@@ -259,6 +265,9 @@ async def test_a_failed_refund_is_still_owed(stage: Stage) -> None:
     await eventually(due_now)
     await stage.order_becomes(card["id"], payment_status="money_refunded")
     assert len(stage.cards.card_of(payment).refunds) == 2
+    history = (await stage.staff("GET", f"/orders/{card['id']}/history")).json["items"]
+    assert [entry["what"] for entry in history[-3:]] == ["refund_failed", "payment_refunded", "refunded"]
+    assert history[-3]["details"]["amount"] == 25_000
 
 
 async def test_payment_rows_are_the_fold_of_their_log(stage: Stage) -> None:

@@ -22,6 +22,7 @@ from services.orders.process import Command, Happening, NotPossible, State, deci
 from services.orders.process.commands import (
     OpenEnrolments,
     Post,
+    RecordRefundFailed,
     RevokeTickets,
     Tell,
     TellCancelled,
@@ -49,7 +50,7 @@ async def happen(session: AsyncSession, order: Order, happening: Happening, caus
     if after == before and not commands:
         return after
     await keep.keep(session, order, before, after, cause.source)
-    if not any(not isinstance(command, Post | OpenEnrolments) for command in commands):
+    if all(isinstance(command, Post | OpenEnrolments | RecordRefundFailed) for command in commands):
         order.version += 1
     for command in commands:
         await _carry_out(session, order, command, cause)
@@ -66,7 +67,8 @@ async def _carry_out(session: AsyncSession, order: Order, command: Command, caus
         for opened in await open_enrolments(session, order):
             publish(session, order, opened)
         return
-    publish(session, order, event_of(order, command))
+    if not isinstance(command, RecordRefundFailed):
+        publish(session, order, event_of(order, command))
     what, details = _story(order, command)
     record(session, order, what, cause, **details)
 
@@ -108,10 +110,11 @@ def _story(order: Order, command: Command) -> tuple[str, dict[str, Any]]:
         return "tickets_revoked", {"seats": list(command.seats), "reason": command.reason}
     if isinstance(command, TellRefunded):
         return "refunded", {"amount": command.amount, "full": command.full, "lines": _texts(command.line_ids)}
-    if isinstance(command, TellPayment):
+    if isinstance(command, TellPayment | RecordRefundFailed):
         payment = next(p for p in order.payments if p.id == command.payment)
         details = {"amount": command.amount, "provider": payment.provider, "payment_id": str(payment.id)}
-        return f"payment_{command.what.value}", details | ({"reason": command.reason} if command.reason else {})
+        what = "refund_failed" if isinstance(command, RecordRefundFailed) else f"payment_{command.what.value}"
+        return what, details | ({"reason": command.reason} if command.reason else {})
     raise TypeError(f"{command!r} is not told")
 
 

@@ -115,5 +115,4 @@ def state_of(order: Order) -> process.State:
         due_at=order.due_at,
         cancelled_from=FunnelStage(order.cancelled_from) if order.cancelled_from else None,
         cancel_reason=order.cancel_reason,
-        overpaid=order.overpaid,
     )

@@ -1,4 +1,5 @@
-"""What the process asks for: events to publish and entries of the ledger. All are carried out in one transaction."""
+"""What the process asks for: events to publish, lines of the history, and entries of the ledger. All are carried out in
+one transaction."""
 
 from __future__ import annotations
 
@@ -63,6 +64,16 @@ class TellPayment:
     refund: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRefundFailed:
+    """For those who read the order's history; nobody else is told, as the money is still on its way."""
+
+    refund: UUID
+    payment: UUID
+    amount: int
+    reason: str
+
+
 class Account(StrEnum):
     """Accounts of the ledger; every transaction's sum is zero."""
 
@@ -91,5 +102,5 @@ class OpenEnrolments:
     """The buyer of a course becomes a student (ORD-50)."""
 
 
-Command = Tell | TellCancelled | RevokeTickets | TellRefunded | TellPayment | Post | OpenEnrolments
+Command = Tell | TellCancelled | RevokeTickets | TellRefunded | TellPayment | RecordRefundFailed | Post | OpenEnrolments
 Commands = tuple[Command, ...]

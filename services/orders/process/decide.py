@@ -13,12 +13,13 @@ from services.orders.process.commands import (
     Commands,
     Money,
     Post,
+    RecordRefundFailed,
     Tell,
     TellCancelled,
     TellPayment,
     TellRefunded,
 )
-from services.orders.process.settle import drop, hold_returned, let_go, observe, told
+from services.orders.process.settle import drop, hold_returned, let_go, observe, settle, told
 from services.orders.process.state import (
     EXPIRED,
     MANUAL,
@@ -37,7 +38,6 @@ from services.orders.process.steps import (
     cancel_unpaid,
     losing_money,
     pay,
-    settled,
     take_back,
     welcomes_money,
 )
@@ -123,7 +123,7 @@ def _payment_seen(happening: h.PaymentSeen, state: State) -> Decision:
     state, paid = pay(state)
     state, lost = losing_money(state, happening.payment_id)
     state, returned = hold_returned(state, before, after)
-    return settled(state), (*commands, *paid, *lost, *returned)
+    return settle(state), (*commands, *paid, *lost, *returned)
 
 
 @_on.register
@@ -143,7 +143,7 @@ def _marked_paid(happening: h.MarkedPaid, state: State) -> Decision:
     state = replace(state, payments=(*state.payments, payment))
     commands = told(opened, payment, None)
     state, paid = pay(state)
-    return settled(state), (*commands, *paid)
+    return settle(state), (*commands, *paid)
 
 
 @_on.register
@@ -184,7 +184,7 @@ def _refund_asked(happening: h.RefundAsked, state: State) -> Decision:
     if ids == live:
         state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=REFUNDED)
     state, commands = take_back(state, happening.request_id, ids, REFUNDED)
-    return settled(state), commands
+    return settle(state), commands
 
 
 @_on.register
@@ -193,7 +193,7 @@ def _tickets_issued(happening: h.TicketsIssued, state: State) -> Decision:
         return state, ()
     state = replace(state, delivery=Delivery.ISSUED)
     confirmed = (Tell(About.CONFIRMED),) if state.stage is FunnelStage.PAID else ()
-    return settled(state), confirmed
+    return settle(state), confirmed
 
 
 @_on.register
@@ -207,7 +207,7 @@ def _conversion_refused(happening: h.ConversionRefused, state: State) -> Decisio
         state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=UNAVAILABLE)
         cancelled = (TellCancelled(was_paid=True, reason=UNAVAILABLE),)
     state, posts = drop(state, {line.id for line in state.lines})
-    return settled(state), (*cancelled, *posts)
+    return settle(state), (*cancelled, *posts)
 
 
 @_on.register
@@ -220,7 +220,7 @@ def _tickets_voided(happening: h.TicketsVoided, state: State) -> Decision:
     state, posts = drop(state, gone)
     if state.stage is FunnelStage.PAID and all(line.state is LineState.GONE for line in state.lines):
         state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=REFUNDED)
-    return settled(state), posts
+    return settle(state), posts
 
 
 @_on.register
@@ -252,7 +252,8 @@ def _refund_failed(happening: h.RefundFailed, state: State) -> Decision:
     refund = next((r for r in state.refunds if r.id == happening.refund_id), None)
     if refund is None or refund.done:
         return state, ()
-    return _with_refund(state, replace(refund, failures=refund.failures + 1)), ()
+    failed = RecordRefundFailed(refund=refund.id, payment=refund.payment, amount=refund.amount, reason=happening.reason)
+    return _with_refund(state, replace(refund, failures=refund.failures + 1)), (failed,)
 
 
 def _with_refund(state: State, refund: Refund) -> State:

@@ -118,8 +118,6 @@ class State:
     cancelled_from: FunnelStage | None = None
     """The stage before it was cancelled (GAP-8)."""
     cancel_reason: str | None = None
-    overpaid: bool = False
-    """Money came twice; the surplus goes back by itself."""
 
     @property
     def total(self) -> int:
@@ -142,6 +140,12 @@ class State:
     @property
     def refunded(self) -> int:
         return sum(r.amount for r in self.refunds if r.done)
+
+    @property
+    def overpaid(self) -> bool:
+        """Money came twice, and the surplus, which goes back by itself, has not all gone back yet."""
+        given = sum(p.amount for p in self.payments if p.stage in (PaymentStage.HELD, PaymentStage.RECEIVED))
+        return self.stage is FunnelStage.PAID and given - self.refunded > self.total
 
     @property
     def has_seats(self) -> bool:

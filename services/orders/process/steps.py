@@ -49,7 +49,7 @@ def cancel_unpaid(state: State, reason: str) -> Decision:
             due_at=None,
         )
     )
-    return settled(state), (TellCancelled(was_paid=False, reason=reason),)
+    return settle(state), (TellCancelled(was_paid=False, reason=reason),)
 
 
 def cancel_paid(state: State, request: UUID, reason: str) -> Decision:
@@ -57,7 +57,7 @@ def cancel_paid(state: State, request: UUID, reason: str) -> Decision:
     live = {line.id for line in state.lines if line.state is LineState.LIVE}
     state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=reason, due_at=None)
     state, commands = take_back(let_go(state), request, live, "cancelled")
-    return settled(state), (*commands, TellCancelled(was_paid=True, reason=reason))
+    return settle(state), (*commands, TellCancelled(was_paid=True, reason=reason))
 
 
 def take_back(state: State, request: UUID, ids: set[UUID], reason: str) -> Decision:
@@ -74,8 +74,3 @@ def losing_money(state: State, payment_id: UUID) -> Decision:
     if not state.sold or state.stage is not FunnelStage.PAID or state.money >= state.value:
         return state, ()
     return cancel_paid(state, payment_id, PAYMENT_LOST)
-
-
-def settled(state: State) -> State:
-    overpaid = state.stage is FunnelStage.PAID and state.money > state.total
-    return settle(replace(state, overpaid=True) if overpaid else state)

@@ -16,6 +16,7 @@ from services.orders.process.commands import (
     Money,
     OpenEnrolments,
     Post,
+    RecordRefundFailed,
     RevokeTickets,
     Tell,
     TellCancelled,
@@ -158,6 +159,7 @@ def test_two_payments_at_once_give_the_surplus_back() -> None:
     assert [(r.payment, r.amount) for r in state.refunds] == [(Q, 350)]
     assert Tell(About.PAID) not in told
     state, told = after(*history, refund_done(*history))
+    assert not state.overpaid
     assert state.payment_status is PaymentStatus.MONEY_RECEIVED
     assert told[-1] == Tell(About.CHANGED)
 
@@ -166,6 +168,19 @@ def test_a_second_hold_is_voided_not_refunded() -> None:
     state, _ = after(*PLACED, OPEN_Q, HELD, seen(PaymentStage.HELD, Q))
     assert state.refunds == ()
     assert [p.wanted for p in state.payments] == [None, Wanted.CANCEL]
+    assert state.overpaid
+    state, _ = after(*PLACED, OPEN_Q, HELD, seen(PaymentStage.HELD, Q), seen(PaymentStage.CANCELLED, Q, at=9))
+    assert not state.overpaid
+
+
+def test_a_refund_that_fails_is_recorded_and_still_owed() -> None:
+    history = (*CONFIRMED, REFUND_ALL, VOIDED)
+    refund = refund_done(*history).refund_id
+    failed = h.RefundFailed(refund_id=refund, reason="card closed")
+    state, told = after(*history, failed)
+    assert told == [RecordRefundFailed(refund=refund, payment=P, amount=350, reason="card closed")]
+    assert not state.refunds[-1].done
+    assert after(*history, refund_done(*history), failed)[1] == []
 
 
 def test_a_hold_is_captured_after_the_tickets_exist() -> None:

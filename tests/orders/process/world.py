@@ -205,6 +205,7 @@ class World:
         assert not any(c.stage is PaymentStage.HELD for c in self.cards.values()), "a hold was forgotten"
         assert self.money() == self.live_value()
         assert self.state.value == self.live_value()
+        assert not self.state.overpaid
         assert sum(self.ledger.values()) == 0
         assert self.ledger[Account.BUYER] == 0
         assert self.ledger[Account.HELD] == 0
