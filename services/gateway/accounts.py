@@ -152,13 +152,10 @@ async def set_password(
         await session.execute(delete(ApiKey).where(ApiKey.account_id == account.id))
 
 
-async def change_person(
-    session: AsyncSession, account: Account, *, name: str | None, phone: str | None, locale: str | None
-) -> None:
-    """Changes a person's own data: what is None stays."""
-    account.name = name or account.name
-    account.phone = phone or account.phone
-    account.locale = locale or account.locale
+async def change_person(session: AsyncSession, account: Account, **changes: str | None) -> None:
+    """Changes a person's own data by their column names."""
+    for column, value in changes.items():
+        setattr(account, column, value)
     changed(session, account)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from chassis.edge import Caller, Tx, buyer, public
+from chassis.patches import changes
 from chassis.people import normalise_email
 from chassis.problems import Conflict, NotFound
 from contracts.accounts import Role
@@ -136,7 +137,7 @@ async def change_me(change: PersonChange, caller: SignedInCaller, request: Reque
     """Changes the person's own data. What they once typed into orders stays as it was (CUS-12)."""
     async with _db(request).for_organisation(None, caller.account_id) as session:
         account = await accounts.load_account(session, _identity(request).account_id, lock=True)
-        await accounts.change_person(session, account, name=change.name, phone=change.phone, locale=change.locale)
+        await accounts.change_person(session, account, **changes(change, "phone"))
         answer = AccountOut.model_validate(account)
     _identities(request).forget(account_id=answer.id)
     return answer

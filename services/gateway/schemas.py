@@ -58,7 +58,7 @@ class PasswordChange(Input):
 
 
 class PersonChange(Input):
-    """What is left out stays."""
+    """What is left out stays. A phone that is null is removed."""
 
     name: Line | None = None
     phone: Phone | None = None
@@ -90,7 +90,7 @@ class NewRoles(Input):
 
 
 class OrganisationChange(Input):
-    """What is left out stays."""
+    """What is left out stays. A phone that is null is removed."""
 
     name: Line | None = None
     staff_email: Email | None = None

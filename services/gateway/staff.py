@@ -12,6 +12,7 @@ from sqlalchemy.orm import selectinload
 
 from chassis.db import Database
 from chassis.edge import Caller, Tx, staff
+from chassis.patches import changes
 from chassis.problems import Conflict
 from contracts.accounts import Role
 from services.gateway import accounts, passwords
@@ -142,10 +143,10 @@ async def show_organisation(caller: AnyStaff, session: Tx) -> OrganisationOut:
 async def change_organisation(change: OrganisationChange, caller: Head, request: Request) -> OrganisationOut:
     """Changes the settings of the caller's organisation."""
     async with _db(request).as_worker() as session:
-        changes = {name: value for name, value in change.model_dump(exclude_unset=True).items() if value is not None}
-        if "staff_email" in changes:
-            accounts.email_key(changes["staff_email"])
-        organisation = await accounts.change_organisation(session, caller.staff_organisation, **changes)
+        named = changes(change, "staff_phone")
+        if "staff_email" in named:
+            accounts.email_key(named["staff_email"])
+        organisation = await accounts.change_organisation(session, caller.staff_organisation, **named)
         return OrganisationOut.model_validate(organisation)
 
 

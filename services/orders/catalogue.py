@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from chassis import outbox
+from chassis.patches import changes
 from contracts.money import Money
 from contracts.orders import OfferChanged, OfferKind, OfferPublished
 from services.orders.errors import OfferNotFound, SkuTaken
@@ -45,6 +46,8 @@ class NewOffer(BaseModel):
 
 
 class OfferChange(BaseModel):
+    """What is left out stays. A group that is null is removed."""
+
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     name: str | None = Field(default=None, min_length=1, max_length=200)
@@ -82,7 +85,7 @@ async def publish_offer(session: AsyncSession, organisation: UUID, body: NewOffe
 
 async def change_offer(session: AsyncSession, offer: Offer, change: OfferChange) -> None:
     """Orders that were placed keep their price."""
-    values = change.model_dump(exclude_none=True)
+    values = changes(change, "group")
     if "price_minor" in values:
         offer.price = values.pop("price_minor")
     if "group" in values:

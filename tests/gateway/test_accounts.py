@@ -201,6 +201,8 @@ async def test_own_data_can_be_changed(gateway: Gateway) -> None:
         dict(told["headers"])["authorization"].removeprefix("Bearer "), options={"verify_signature": False}
     )
     assert claims["name"] == "Нове Ім'я"
+    status, body = await browser.ask("PATCH", "/auth/me", json={"name": None, "phone": None})
+    assert (status, body["name"], body["phone"]) == (200, "Нове Ім'я", None), "a phone can be removed, a name cannot"
 
 
 async def test_changing_the_password_ends_other_sessions(gateway: Gateway) -> None:

@@ -78,12 +78,17 @@ async def test_organisations_are_told(gateway: Gateway, events: Callable[..., ob
     organisation = await gateway.organisation("opera")
     head = await gateway.signed_in("head@opera.example", roles={"opera": [Role.PROJECT_HEAD]})
     status, changed = await head.ask(
-        "PATCH", "/organisation", json={"name": "Опера", "staff_email": "new@opera.example"}
+        "PATCH",
+        "/organisation",
+        json={"name": "Опера", "staff_email": "new@opera.example", "staff_phone": "+380441234567"},
     )
     assert (status, changed["name"]) == (200, "Опера")
-    told = await events(organisation.id, 2)  # type: ignore[misc]
-    assert [type(event.data) for event in told] == [OrganisationRegistered, OrganisationChanged]
-    assert told[1].data.staff_email == "new@opera.example"
+    removed = {"staff_phone": None, "staff_email": None}
+    assert (await head.ask("PATCH", "/organisation", json=removed))[0] == 200
+    told = await events(organisation.id, 3)  # type: ignore[misc]
+    assert [type(event.data) for event in told] == [OrganisationRegistered, OrganisationChanged, OrganisationChanged]
+    assert [event.data.staff_email for event in told[1:]] == ["new@opera.example"] * 2, "it cannot be removed"
+    assert [event.data.staff_phone for event in told[1:]] == ["+380441234567", None]
     assert {event.organisation for event in told} == {organisation.id}
     desk = await gateway.signed_in("desk@opera.example", roles={"opera": [Role.TICKET_DESK]})
     assert (await desk.ask("PATCH", "/organisation", json={"name": "Mine"}))[0] == 403

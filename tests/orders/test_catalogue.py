@@ -135,6 +135,11 @@ async def test_offers_are_edited_by_those_who_keep_them(stage: Stage) -> None:
     assert (await stage.call("POST", f"{path}/orders", json=buy)).status == 201
     manager = {**stage.as_staff(Role.SALES_MANAGER), "If-Match": '"v2"'}
     assert (await stage.call("PATCH", path, json={"name": "X"}, headers=manager)).status == 403
+    for version, group in ((2, "A-12"), (3, None)):
+        edit = {"group": group, "name": None}
+        headers = {**keeper, "If-Match": f'"v{version}"'}
+        changed = await stage.call("PATCH", path, json=edit, headers=headers)
+        assert (changed.json["group"], changed.json["name"]) == (group, "Програмка")
     same_sku = {"kind": "goods", "sku": product["sku"], "name": "Інша", "price": UAH}
     taken = await stage.staff("POST", "/offers", json=same_sku)
     assert (taken.status, taken.json["type"]) == (409, "/problems/sku-taken")

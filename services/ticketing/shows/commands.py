@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -66,22 +67,14 @@ async def change_show(
     organisation: UUID,
     show_id: UUID,
     seen: int,
-    *,
-    name: str | None = None,
-    starts_at: datetime | None = None,
-    invoice_allowed: bool | None = None,
-    hold_seconds: int | None = None,
-    payment_seconds: int | None = None,
+    changes: Mapping[str, Any],
 ) -> Layout:
-    """Changes what is not None. Raises `NoSuchShow`, `PreconditionFailed` and `ShowClosed`."""
+    """Changes the columns that are named. Raises `NoSuchShow`, `PreconditionFailed` and `ShowClosed`."""
     show = await _lock(session, organisation, show_id)
     check_version(seen, show.version)
     _must_be_open(show)
-    show.name = show.name if name is None else name
-    show.starts_at = show.starts_at if starts_at is None else starts_at
-    show.invoice_allowed = show.invoice_allowed if invoice_allowed is None else invoice_allowed
-    show.hold_seconds = hold_seconds or show.hold_seconds
-    show.payment_seconds = payment_seconds or show.payment_seconds
+    for column, value in changes.items():
+        setattr(show, column, value)
     return await _changed(session, board, show, ShowChanged)
 
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from chassis.concurrency import IfMatch, etag, set_etag
 from chassis.edge import Caller, Tx, WorkerTx, caller_of, public, staff
 from chassis.idempotency import Once
+from chassis.patches import changes
 from chassis.problems import Invalid
 from contracts.accounts import Role
 from contracts.ticketing import ShowStatus
@@ -108,9 +109,8 @@ async def change_show(
     show_id: UUID, body: ShowPatch, version: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
     """Changes a show's name, date or settings."""
-    layout = await commands.change_show(
-        tx, board, caller.staff_organisation, show_id, version, **body.model_dump(exclude_none=True)
-    )
+    named = changes(body, "hold_seconds", "payment_seconds")
+    layout = await commands.change_show(tx, board, caller.staff_organisation, show_id, version, named)
     return _answer(layout, response)
 
 

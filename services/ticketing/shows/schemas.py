@@ -55,6 +55,8 @@ class ShowIn(Body):
 
 
 class ShowPatch(Body):
+    """What is left out stays. A period that is null is removed: then the platform's counts."""
+
     name: Name | None = None
     starts_at: Moment | None = None
     invoice_allowed: bool | None = None

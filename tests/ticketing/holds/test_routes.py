@@ -196,3 +196,9 @@ async def test_a_show_may_have_periods_of_its_own_and_seats_return_to_sale(theat
     assert changed.body["hold_seconds"] == 600
     longer = (await theatre.hold(show, "1-2")).body
     assert (datetime.fromisoformat(longer["expires_at"]) - datetime.now(UTC)).total_seconds() > 500
+    removed = {"hold_seconds": None, "name": None}
+    changed = await theatre.call("PATCH", path, removed, headers={"If-Match": '"v3"'})
+    assert (changed.body["hold_seconds"], changed.body["payment_seconds"]) == (None, 7), "what is left out stays"
+    assert changed.body["name"] == show["name"], "a name cannot be removed"
+    usual = (await theatre.hold(show, "1-3")).body
+    assert (datetime.fromisoformat(usual["expires_at"]) - datetime.now(UTC)).total_seconds() < 61
