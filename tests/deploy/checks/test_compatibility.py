@@ -133,6 +133,34 @@ BREAKS = {
 }
 
 
+NUMBER = {"type": "integer"}
+
+
+def fields(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def mapping(values: Any) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": values}
+
+
+MAPPINGS = {
+    "values of the same type": (mapping(NUMBER), mapping(NUMBER), []),
+    "values of another type": (mapping(NUMBER), mapping(TEXT), ["$.*"]),
+    "any values": (mapping(True), mapping(NUMBER), ["$.*"]),
+    "fields that are values": (fields(x=NUMBER), mapping(NUMBER), []),
+    "a field that is no value": (fields(x=NUMBER, y=TEXT), mapping(NUMBER), ["$.y"]),
+    "values that may be a field": (mapping(NUMBER), fields(x=NUMBER), []),
+    "values that are no field": (mapping(NUMBER), fields(x=TEXT, y=NUMBER), ["$.x"]),
+    "any values for a field": (mapping(True), fields(x=NUMBER), ["$.x"]),
+    "any values for a reader that ignores them": (mapping(True), fields(), []),
+    "a field beside values": ({**mapping(NUMBER), "properties": {"x": TEXT}}, fields(x=TEXT, y=NUMBER), []),
+    "values and a field": (mapping(NUMBER), {**mapping(TEXT), "properties": {"x": NUMBER}}, ["$.*"]),
+    "a field that may be closed": (fields(), fields(x=TEXT), []),
+}
+"""What a writer writes, what a reader expects, and where that differs."""
+
+
 def judged(schema: dict[str, Any]) -> list[str]:
     return problems({"a.b.c.v1": RELEASED}, {"a.b.c.v1": schema}, "a.b.c.v1")
 
@@ -150,6 +178,13 @@ def test_a_breaking_change_is_named(change: str) -> None:
 
     assert found
     assert any(words in problem for problem in found), found
+
+
+@pytest.mark.parametrize("case", MAPPINGS)
+def test_mappings_and_fields_are_compared(case: str) -> None:
+    writer, reader, expected = MAPPINGS[case]
+
+    assert [problem.partition(":")[0] for problem in not_subset(writer, reader)] == expected
 
 
 def test_a_type_that_is_gone_is_named() -> None:
@@ -214,7 +249,7 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any
         st.builds(lambda items: {"type": "array", "items": items}, inner),
         st.builds(lambda items: {"type": "array", "items": items, "minItems": 1}, inner),
         st.builds(lambda many: {"anyOf": many}, st.lists(inner, min_size=1, max_size=3)),
-        st.builds(lambda values: {"type": "object", "additionalProperties": values}, inner),
+        st.builds(mapping, inner),
     )
 
 
