@@ -122,6 +122,19 @@ async def test_a_course_bought_by_card_opens_at_once(stage: Stage) -> None:
     await stage.ledger_is_zero()
 
 
+async def test_what_costs_nothing_is_paid_when_it_is_ordered(stage: Stage) -> None:
+    product = await offer(stage, price={"minor": 0, "currency": "UAH"})
+    body = {"order_id": str(uuid7()), "customer": {"name": "Марʼян", "email": "m@example.com"}}
+    ordered = await stage.call("POST", f"/offers/{product['offer_id']}/orders", json=body)
+    assert ordered.status == 201, ordered
+    assert ordered.json["payment"] is None
+    assert ordered.json["order"]["stage"] == "paid"
+    placed = await eventually(lambda: stage.ticketing.told(UUID(body["order_id"]), orders.OrderPlaced))
+    assert placed[0].pay_by is not None
+    card = (await stage.staff("POST", "/orders", json=manual(product))).json
+    assert card["stage"] == "paid"
+
+
 async def test_offers_are_edited_by_those_who_keep_them(stage: Stage) -> None:
     product = await offer(stage, kind="goods", name="Програмка")
     path = f"/offers/{product['offer_id']}"

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 def _known(value: T | None) -> T:
-    """A placed order has its deadline, seats have a show, a refund has an id."""
+    """A placed order has its time, seats have a show, a refund has an id."""
     if value is None:
         raise TypeError("the order lacks what its event must say")
     return value
@@ -48,7 +48,8 @@ def event_of(order: Order, command: Command) -> EventData:
     """The event that a command asks for. Raises `TypeError` for a command that is no event."""
     if isinstance(command, Tell):
         if command.what is About.PLACED:
-            return contract.OrderPlaced(**order_fields(order), pay_by=_known(order.pay_by))
+            # What costs nothing is paid the moment it is placed.
+            return contract.OrderPlaced(**order_fields(order), pay_by=_known(order.pay_by or order.placed_at))
         return ORDER_EVENTS[command.what](**order_fields(order))
     if isinstance(command, TellCancelled):
         return contract.OrderCancelled(**order_fields(order), was_paid=command.was_paid, reason=command.reason)
