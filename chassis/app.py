@@ -18,6 +18,7 @@ from chassis.db import Database
 from chassis.edge import permissions
 from chassis.jobs import Job
 from chassis.keys import KeySet
+from chassis.openapi import document_problems
 from chassis.relay import Relay
 from chassis.settings import ServiceSettings
 
@@ -79,6 +80,7 @@ def create_app(
         app.include_router(router)
     app.add_middleware(Edge)
     require_permissions(app)
+    document_problems(app)
     return app
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Header
 from starlette.responses import Response
 
-from chassis.problems import Invalid, PreconditionFailed, PreconditionRequired
+from chassis.problems import Invalid, PreconditionFailed, PreconditionRequired, raises
 
 
 def etag(version: int) -> str:
@@ -19,6 +19,7 @@ def set_etag(response: Response, version: int) -> None:
     response.headers["ETag"] = etag(version)
 
 
+@raises(PreconditionFailed, PreconditionRequired)
 def _if_match(if_match: Annotated[str | None, Header(description='The ETag you saw, such as "v7"')] = None) -> int:
     if if_match is None:
         raise PreconditionRequired("Send If-Match with the ETag of the version you saw, so no other edit is lost.")
@@ -33,7 +34,16 @@ def read_etag(if_match: str) -> int:
     return int(match.group(1))
 
 
+@raises(PreconditionFailed)
+def _seen(
+    if_match: Annotated[str | None, Header(description='The ETag you saw, such as "v7"; checked when sent')] = None,
+) -> int | None:
+    return None if if_match is None else read_etag(if_match)
+
+
 IfMatch = Annotated[int, Depends(_if_match)]
+Seen = Annotated[int | None, Depends(_seen)]
+"""An action that fits only one state needs no version, but honours one."""
 
 
 def check_version(seen: int, actual: int) -> None:

@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from chassis import context
 from chassis.keys import KeySet
-from chassis.problems import Forbidden, Unauthorised
+from chassis.problems import Forbidden, Problem, Unauthorised
 from contracts.accounts import Role
 
 AUDIENCE = "footlights"
@@ -69,6 +69,10 @@ class Permission:
 
     kind: PermissionKind
     roles: frozenset[Role] = frozenset()
+
+    @property
+    def problems(self) -> tuple[type[Problem], ...]:
+        return (Unauthorised, Forbidden) if self.kind == "staff" else (Unauthorised,)
 
     async def __call__(self, request: Request) -> Caller:
         caller = await caller_of(request)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import orjson
 from fastapi import FastAPI
@@ -21,6 +22,19 @@ from chassis.logging import get_logger
 log = get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+SCHEMA = {
+    "type": "object",
+    "description": "RFC 9457. `type` is stable and may be compared; `detail` is for people.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+    },
+}
+"""Of every problem, in OpenAPI documents."""
 UNSTORABLE = "22"
 """SQLSTATE class: the value itself is what PostgreSQL refuses."""
 
@@ -79,6 +93,32 @@ class Unavailable(Problem):
 
     def __init__(self, detail: str, *, retry_after: int = 2, **extra: Any) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def raises(*kinds: type[Problem]) -> Callable[[F], F]:
+    """Names the problems of a route, or of a dependency of routes, for the OpenAPI document."""
+
+    def name(function: F) -> F:
+        function.problems = kinds  # type: ignore[attr-defined]
+        return function
+
+    return name
+
+
+def raised_by(function: object) -> tuple[type[Problem], ...]:
+    return getattr(function, "problems", ())
+
+
+def answers(*kinds: type[Problem]) -> dict[str, Any]:
+    """The responses of an OpenAPI operation; a status names each of its problems."""
+    texts: dict[int, list[str]] = {}
+    for kind in sorted(dict.fromkeys(kinds), key=lambda kind: kind.status):
+        texts.setdefault(kind.status, []).append(f"{kind.title} (`{kind.slug}`)")
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {str(status): {"description": "; ".join(found), "content": content} for status, found in texts.items()}
 
 
 def body(status: int, slug: str, title: str, detail: str, **extra: Any) -> bytes:

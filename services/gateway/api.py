@@ -14,11 +14,20 @@ from chassis.db import Database
 from chassis.edge import Caller, Tx, buyer, public
 from chassis.patches import changes
 from chassis.people import normalise_email
-from chassis.problems import Conflict, NotFound
+from chassis.problems import Conflict, NotFound, raises
 from contracts.accounts import Role
 from services.gateway import accounts, metrics, passwords, sessions
 from services.gateway.attempts import Attempts
-from services.gateway.errors import PasswordExpired, RolesRefused, SessionNeeded, WrongPassword
+from services.gateway.errors import (
+    AccountExists,
+    InvitationUnknown,
+    PasswordExpired,
+    RolesRefused,
+    SessionNeeded,
+    TooManyAttempts,
+    UnusableEmail,
+    WrongPassword,
+)
 from services.gateway.front import IDENTITY, cookie_name
 from services.gateway.identities import Identities, Identity
 from services.gateway.models import Account, Organisation
@@ -49,6 +58,7 @@ SignedInCaller = Annotated[Caller, Depends(buyer())]
 
 
 @router.post("/register", status_code=201, dependencies=[Depends(public())])
+@raises(AccountExists, UnusableEmail)
 async def register(new: Registration, request: Request, response: Response) -> SignedIn:
     """Opens an account for a buyer (REG-6) and signs them in. 409 if the e-mail address has one already."""
     password_hash = await passwords.hash_password(new.password)
@@ -65,6 +75,7 @@ async def register(new: Registration, request: Request, response: Response) -> S
 
 
 @router.post("/sign-in", dependencies=[Depends(public())])
+@raises(PasswordExpired, TooManyAttempts, WrongPassword)
 async def sign_in(given: SignIn, request: Request, response: Response) -> SignedIn:
     """Starts a session in a cookie. 401 for a wrong e-mail or password, without saying which; 429 after too many."""
     address = _address(request)
@@ -92,6 +103,7 @@ async def sign_in(given: SignIn, request: Request, response: Response) -> Signed
 
 
 @router.post("/sign-out", status_code=204)
+@raises(SessionNeeded)
 async def sign_out(caller: SignedInCaller, request: Request, response: Response) -> None:
     """Ends the session of the cookie."""
     identity = _identity(request)
@@ -144,6 +156,7 @@ async def change_me(change: PersonChange, caller: SignedInCaller, request: Reque
 
 
 @router.post("/password", status_code=204)
+@raises(Conflict, SessionNeeded, TooManyAttempts, WrongPassword)
 async def change_password(change: PasswordChange, caller: SignedInCaller, request: Request) -> None:
     """Changes the password and ends all other sessions. After a one-time password this opens the roles (ROL-13)."""
     identity = _session_identity(request)
@@ -164,6 +177,7 @@ async def change_password(change: PasswordChange, caller: SignedInCaller, reques
 
 
 @router.post("/invitations/accept")
+@raises(InvitationUnknown, SessionNeeded, TooManyAttempts)
 async def accept_invitation(given: InvitationCode, caller: SignedInCaller, request: Request) -> OrganisationRef:
     """Joins an organisation with the code that it gave the person (ROL-13)."""
     identity = _session_identity(request)
@@ -199,6 +213,7 @@ async def end_session(session_id: UUID, caller: SignedInCaller, request: Request
 
 
 @router.post("/api-keys", status_code=201)
+@raises(Conflict, RolesRefused, SessionNeeded)
 async def create_key(new: NewKey, caller: SignedInCaller, request: Request) -> NewKeyOut:
     """Makes a key for a program. The key is answered once and never again."""
     identity = _session_identity(request)

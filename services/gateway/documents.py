@@ -14,8 +14,22 @@ import aiohttp
 import orjson
 from fastapi import FastAPI
 
+from chassis import problems
 from chassis.logging import get_logger
+from chassis.problems import TooManyRequests, Unavailable
 from services.gateway import metrics
+from services.gateway.errors import (
+    BadAnswer,
+    BadCredentials,
+    BadRequest,
+    BodyTooLarge,
+    CsrfRefused,
+    HeadersTooLarge,
+    NotAMember,
+    ServiceDown,
+    ServiceSlow,
+    UploadTooSlow,
+)
 from services.gateway.forwarding import Forwarder, Upstream
 from services.gateway.front import INTERNAL, cookie_name
 from services.gateway.settings import Settings
@@ -26,26 +40,22 @@ REFRESH_SECONDS = 30.0
 RETRY_SECONDS = 2.0
 FETCH_SECONDS = 10.0
 METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
-REPLACED = frozenset({"HTTPValidationError", "ValidationError"})
-"""FastAPI's own schemas of errors; ours are problems."""
-
-PROBLEM = {
-    "type": "object",
-    "description": "RFC 9457. `type` is stable and may be compared; `detail` is for people.",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "request_id": {"type": "string"},
-    },
-}
-PROBLEMS = {
-    "Refused": "The request is not right, not allowed, or the state does not allow it.",
-    "Failed": "The platform or one of its services failed or is not available; see Retry-After.",
-}
-ANSWERS = {"4XX": "Refused", "5XX": "Failed"}
+FRONT = problems.answers(
+    BadRequest,
+    BadCredentials,
+    CsrfRefused,
+    NotAMember,
+    UploadTooSlow,
+    BodyTooLarge,
+    TooManyRequests,
+    HeadersTooLarge,
+    BadAnswer,
+    ServiceDown,
+    Unavailable,
+    ServiceSlow,
+)
+"""What the front door itself may answer, whatever was asked for."""
+PROBLEM = "#/components/schemas/Problem"
 DESCRIPTION = """Halls, shows, orders, tickets and customers of organisations.
 
 Programs send an API key as `Authorization: Bearer flk_...`. Pages sign in with `POST /auth/sign-in`, which sets a
@@ -90,14 +100,15 @@ class Documents:
     def _merge(self) -> dict[str, Any]:
         parts = {"gateway": _prefixed("gateway", "", self._app.openapi()), **self._known}
         paths: dict[str, Any] = {}
-        schemas: dict[str, Any] = {"Problem": PROBLEM}
+        schemas: dict[str, Any] = {"Problem": problems.SCHEMA}
         for part in parts.values():
             paths.update(part["paths"])
             schemas.update(part["schemas"])
         for path in paths.values():
             for method, operation in path.items():
                 if method in METHODS:
-                    _document_problems(operation)
+                    for status in FRONT:
+                        operation["responses"].setdefault(status, {"$ref": f"#/components/responses/Front{status}"})
         away = sorted(set(self._forwarder.upstreams) - set(parts))
         document: dict[str, Any] = {
             "openapi": "3.1.0",
@@ -107,13 +118,7 @@ class Documents:
             "paths": dict(sorted(paths.items())),
             "components": {
                 "schemas": schemas,
-                "responses": {
-                    name: {
-                        "description": text,
-                        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-                    }
-                    for name, text in PROBLEMS.items()
-                },
+                "responses": {f"Front{status}": answer for status, answer in FRONT.items()},
                 "securitySchemes": {
                     "session": {"type": "apiKey", "in": "cookie", "name": cookie_name(self._settings)},
                     "csrf": {"type": "apiKey", "in": "header", "name": "X-CSRF-Token"},
@@ -139,32 +144,17 @@ def _prefixed(service: str, prefix: str, document: dict[str, Any]) -> dict[str, 
                 operation["tags"] = [f"{service}: {tag}" for tag in operation.get("tags", [])] or [service]
                 operation.pop("security", None)
     found = document.get("components", {}).get("schemas", {})
-    schemas = {f"{service}.{name}": _renamed(service, schema) for name, schema in found.items() if name not in REPLACED}
+    schemas = {f"{service}.{name}": _renamed(service, schema) for name, schema in found.items() if name != "Problem"}
     return {"paths": paths, "schemas": schemas}
 
 
 def _renamed(service: str, value: Any) -> Any:
-    """A copy in which every reference to a schema names the service's own."""
+    """A copy in which every reference to a schema names the service's own; problems are the same everywhere."""
     start = "#/components/schemas/"
     if isinstance(value, dict):
         return {key: _renamed(service, part) for key, part in value.items()}
     if isinstance(value, list):
         return [_renamed(service, part) for part in value]
-    if isinstance(value, str) and value.startswith(start):
+    if isinstance(value, str) and value.startswith(start) and value != PROBLEM:
         return f"{start}{service}.{value[len(start) :]}"
     return value
-
-
-def _document_problems(operation: dict[str, Any]) -> None:
-    """Every error of the platform is a problem; what a service says of an error besides is kept."""
-    responses = operation.setdefault("responses", {})
-    for status in [status for status in responses if status[:1] in "45"]:
-        content = responses[status].get("content", {})
-        if status == "422" or "application/json" in content or not content:
-            text = responses[status].get("description") or "A problem."
-            responses[status] = {
-                "description": "The request is not right." if status == "422" else text,
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            }
-    for status, name in ANSWERS.items():
-        responses.setdefault(status, {"$ref": f"#/components/responses/{name}"})

@@ -13,10 +13,10 @@ from sqlalchemy.orm import selectinload
 from chassis.db import Database
 from chassis.edge import Caller, Tx, staff
 from chassis.patches import changes
-from chassis.problems import Conflict
+from chassis.problems import Conflict, raises
 from contracts.accounts import Role
 from services.gateway import accounts, passwords
-from services.gateway.errors import NoSuchAccount, RolesRefused, SharedAccount
+from services.gateway.errors import NoSuchAccount, RolesRefused, SharedAccount, UnusableEmail
 from services.gateway.identities import Identities
 from services.gateway.models import Account, Membership
 from services.gateway.schemas import (
@@ -54,6 +54,7 @@ async def list_staff(caller: Giver, session: Tx) -> StaffList:
 
 
 @router.post("/accounts", status_code=201)
+@raises(Conflict, RolesRefused)
 async def create_staff(new: NewStaff, caller: Giver, request: Request) -> NewStaffOut:
     """Gives a person roles in the organisation (ROL-13).
 
@@ -92,6 +93,7 @@ async def create_staff(new: NewStaff, caller: Giver, request: Request) -> NewSta
 
 
 @router.put("/accounts/{account_id}/roles")
+@raises(RolesRefused)
 async def change_roles(account_id: UUID, new: NewRoles, caller: Giver, request: Request) -> StaffOut:
     """Replaces the roles that a member of staff has in the organisation."""
     organisation = caller.staff_organisation
@@ -105,6 +107,7 @@ async def change_roles(account_id: UUID, new: NewRoles, caller: Giver, request: 
 
 
 @router.delete("/accounts/{account_id}", status_code=204)
+@raises(Conflict, RolesRefused)
 async def remove_staff(account_id: UUID, caller: Giver, request: Request) -> None:
     """The person no longer works for the organisation. Their account stays theirs."""
     if account_id == caller.account_id:
@@ -116,6 +119,7 @@ async def remove_staff(account_id: UUID, caller: Giver, request: Request) -> Non
 
 
 @router.post("/accounts/{account_id}/one-time-password", status_code=201)
+@raises(RolesRefused, SharedAccount)
 async def reset_password(account_id: UUID, caller: Giver, request: Request) -> OneTimePassword:
     """A new one-time password for a member of staff who lost theirs; ends their sessions and API keys.
 
@@ -140,6 +144,7 @@ async def show_organisation(caller: AnyStaff, session: Tx) -> OrganisationOut:
 
 
 @router.patch("/organisation")
+@raises(UnusableEmail)
 async def change_organisation(change: OrganisationChange, caller: Head, request: Request) -> OrganisationOut:
     """Changes the settings of the caller's organisation."""
     async with _db(request).as_worker() as session:

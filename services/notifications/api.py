@@ -15,9 +15,10 @@ from starlette.responses import Response
 from chassis.concurrency import IfMatch, check_version, set_etag
 from chassis.edge import Caller, Tx, staff
 from chassis.idempotency import Once
-from chassis.problems import NotFound
+from chassis.problems import NotFound, raises
 from contracts.accounts import Role
 from services.notifications import queries, resend
+from services.notifications.errors import NobodyToWrite, StillOnItsWay
 from services.notifications.letters import Template
 from services.notifications.models import Preferences, Status
 from services.notifications.settings import Settings
@@ -97,6 +98,7 @@ async def message_details(tx: Tx, caller: StaffCaller, message_id: UUID) -> quer
 
 
 @router.post("/messages/{message_id}/resend", status_code=202, response_model=Accepted)
+@raises(NobodyToWrite, StillOnItsWay)
 async def resend_message(tx: Tx, caller: StaffCaller, message_id: UUID, once: Once, request: Request) -> Response:
     """Sends a message once more, to the same recipient."""
     organisation, settings = caller.staff_organisation, _settings(request)
@@ -104,6 +106,7 @@ async def resend_message(tx: Tx, caller: StaffCaller, message_id: UUID, once: On
 
 
 @router.post("/orders/{order_id}/resend", status_code=202, response_model=Accepted)
+@raises(NobodyToWrite)
 async def resend_order_data(tx: Tx, caller: StaffCaller, order_id: UUID, once: Once, request: Request) -> Response:
     """Sends the order's data to the buyer (NTF-10)."""
     organisation, settings = caller.staff_organisation, _settings(request)

@@ -32,14 +32,7 @@ First = Annotated[
 ]
 Last = Annotated[date | None, Query(alias="to", ge=EARLIEST, le=LATEST, description="Last day, counted too")]
 
-router = APIRouter(
-    tags=["reporting"],
-    responses={
-        401: {"description": "Sign in first"},
-        403: {"description": "Not allowed"},
-        422: {"description": "Something in the request is not right"},
-    },
-)
+router = APIRouter(tags=["reporting"])
 
 
 class Stamp(BaseModel):
@@ -113,9 +106,7 @@ async def list_shows(caller: Reader, tx: Tx) -> dict[str, Any]:
     return {"items": await totals.shows(tx, caller.staff_organisation)}
 
 
-@router.get(
-    "/shows/{show_id}/totals", response_model=ShowTotals, responses={404: {"description": "No report knows the show"}}
-)
+@router.get("/shows/{show_id}/totals", response_model=ShowTotals)
 async def get_show_totals(
     show_id: UUID, caller: Reader, tx: Tx, first: First = None, last: Last = None
 ) -> dict[str, Any]:

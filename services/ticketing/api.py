@@ -9,12 +9,12 @@ from pydantic import TypeAdapter
 from starlette.requests import Request
 
 from chassis.edge import public
+from chassis.problems import answers, raised_by
 from services.ticketing.halls.routes import router as halls
 from services.ticketing.holds.endpoint import HOLD_ROUTE
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.routes import HoldIn, HoldOut
 from services.ticketing.holds.routes import router as holds
-from services.ticketing.schemas import PROBLEMS
 from services.ticketing.shows.routes import SEATS_ROUTE
 from services.ticketing.shows.routes import router as shows
 from services.ticketing.tickets.routes import router as tickets
@@ -70,7 +70,7 @@ def _hold_operation() -> dict[str, Any]:
         "responses": {
             "201": {"description": "The seats are held", "content": held},
             "200": {"description": "They were held by this very request before", "content": held},
-            **_problems(),
+            **answers(*raised_by(HOLD_ROUTE.endpoint)),
         },
     }
 
@@ -103,10 +103,6 @@ def _seats_operation() -> dict[str, Any]:
         "responses": {
             "200": {"description": "The seats", "content": {"application/json": {"schema": body}}},
             "304": {"description": "Nothing changed"},
-            **_problems(),
+            **answers(*raised_by(SEATS_ROUTE.endpoint)),
         },
     }
-
-
-def _problems() -> dict[str, Any]:
-    return {str(status): answer for status, answer in PROBLEMS.items()}

@@ -7,12 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 from schemathesis.openapi import from_dict
 
+from chassis.edge import staff
+from chassis.openapi import document_problems
+from chassis.problems import Conflict, raises
 from tests.gateway.conftest import Gateway, Serve
 from tests.harness import serve
+
+FRONT = {"400", "401", "403", "408", "413", "429", "431", "502", "503", "504"}
+"""What the gateway itself may answer."""
 
 
 class Thing(BaseModel):
@@ -23,7 +29,12 @@ class Thing(BaseModel):
 router = APIRouter()
 
 
-@router.post("/things/{thing_id}", responses={409: {"description": "It is taken."}})
+class Taken(Conflict):
+    slug, title = "taken", "It is taken"
+
+
+@router.post("/things/{thing_id}", dependencies=[Depends(staff())])
+@raises(Taken)
 async def change_thing(thing_id: int, thing: Thing) -> Thing:
     return thing
 
@@ -37,6 +48,7 @@ async def secret() -> str:
 async def service(title: str) -> AsyncIterator[str]:
     app = FastAPI(title=title)
     app.include_router(router)
+    document_problems(app)
     async with serve(app) as url:
         yield url
 
@@ -73,10 +85,14 @@ async def test_documents_are_merged(serve_gateway: Serve) -> None:
     ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids))
     for operation in operations:
-        assert {"4XX", "5XX"} <= set(operation["responses"])
-    operation = document["paths"]["/api/orders/things/{thing_id}"]["post"]
-    assert operation["responses"]["409"]["description"] == "It is taken."
-    assert "application/problem+json" in operation["responses"]["422"]["content"]
+        assert set(operation["responses"]) >= FRONT
+    answers = document["paths"]["/api/orders/things/{thing_id}"]["post"]["responses"]
+    assert set(answers) == {"200", *FRONT, "404", "409", "422"}
+    assert answers["409"]["description"] == "It is taken (`taken`)"
+    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    assert answers["422"]["content"] == answers["403"]["content"] == problem
+    jwks = document["paths"]["/.well-known/jwks.json"]["get"]["responses"]
+    assert not {"404", "409", "422"} & set(jwks), "only what it may really answer"
 
 
 async def test_the_document_is_valid(gateway: Gateway) -> None:

@@ -12,9 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from chassis import context
-from chassis.concurrency import check_version, etag, set_etag
+from chassis.concurrency import Seen, check_version, etag, set_etag
 from chassis.edge import Caller, WorkerTx, buyer, public
 from chassis.logging import get_logger
+from chassis.problems import raises
 from contracts.orders import FunnelStage
 from services.orders import actions, links, quotes
 from services.orders.api.common import (
@@ -23,7 +24,6 @@ from services.orders.api.common import (
     Config,
     Db,
     Key,
-    Seen,
     cause_of,
     full_card,
     plain_card,
@@ -33,7 +33,7 @@ from services.orders.api.common import (
 )
 from services.orders.api.tables import OrderList
 from services.orders.checkout import Checkout, check_out
-from services.orders.errors import NotPossibleNow
+from services.orders.errors import BadContact, BadQuote, HoldOver, InvoiceNotOffered, NotPossibleNow, ProviderAway
 from services.orders.lifecycle import load
 from services.orders.models import Order, OrderLine
 from services.orders.page import HEADERS, order_page
@@ -62,6 +62,7 @@ class CheckedOut(BaseModel):
 
 
 @router.post("/orders/{order_id}/checkout", status_code=201)
+@raises(BadContact, BadQuote, HoldOver, InvoiceNotOffered, NotPossibleNow, ProviderAway)
 async def checkout(
     request: Request, order_id: UUID, body: Checkout, caller: Anybody, db: Db, settings: Config
 ) -> CheckedOut:
@@ -123,6 +124,7 @@ class Cancel(BaseModel):
 
 
 @router.post("/orders/{order_id}/cancel")
+@raises(NotPossibleNow)
 async def cancel(
     order_id: UUID, caller: Anybody, key: Key, db: Db, seen: Seen, response: Response, body: Cancel | None = None
 ) -> OrderCard:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from chassis.concurrency import IfMatch, check_version, set_etag
 from chassis.edge import Caller, Tx, WorkerTx, buyer, public, staff
 from chassis.idempotency import Once
+from chassis.problems import raises
 from contracts.accounts import Role
 from contracts.money import Money
 from contracts.orders import FunnelStage, OfferKind
@@ -21,7 +22,7 @@ from services.orders.api.common import Config, Db, Staff
 from services.orders.catalogue import NewOffer, OfferChange, change_offer, find_offer, list_offers, publish_offer
 from services.orders.checkout import OfferCheckout, buy_offer
 from services.orders.enrolments import enter
-from services.orders.errors import OfferNotOnSale
+from services.orders.errors import BadContact, InvoiceNotOffered, NotPossibleNow, OfferNotOnSale, ProviderAway, SkuTaken
 from services.orders.models import Offer
 from services.orders.wishes import Wish, wish
 
@@ -56,6 +57,7 @@ async def offers(caller: Staff, tx: Tx, kind: OfferKind | None = None) -> OfferL
 
 
 @router.post("/offers", status_code=201, response_model=OfferView)
+@raises(SkuTaken)
 async def publish(body: NewOffer, caller: Publisher, tx: Tx, once: Once) -> Response:
     """Put a course or goods into the catalogue."""
 
@@ -86,6 +88,7 @@ async def change(
 
 
 @router.post("/offers/{offer_id}/orders", status_code=201)
+@raises(BadContact, InvoiceNotOffered, NotPossibleNow, OfferNotOnSale, ProviderAway)
 async def order_offer(
     request: Request, offer_id: UUID, body: OfferCheckout, caller: Anybody, db: Db, settings: Config
 ) -> CheckedOut:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
-from chassis.concurrency import check_version, read_etag
+from chassis.concurrency import check_version
 from chassis.db import Database
 from chassis.edge import Caller, staff
 from chassis.problems import Unauthorised
@@ -40,16 +40,6 @@ MONEY_STAFF = staff(
 
 Staff = Annotated[Caller, Depends(ORDER_STAFF)]
 MoneyStaff = Annotated[Caller, Depends(MONEY_STAFF)]
-
-
-def _seen(
-    if_match: Annotated[str | None, Header(description='The ETag you saw, such as "v7"; checked when sent')] = None,
-) -> int | None:
-    return None if if_match is None else read_etag(if_match)
-
-
-Seen = Annotated[int | None, Depends(_seen)]
-"""An action that fits only one state needs no version, but honours one."""
 
 
 def _key(

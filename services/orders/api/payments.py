@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from chassis.edge import Caller, public
 from chassis.logging import get_logger
-from chassis.problems import Unauthorised
+from chassis.problems import Unauthorised, raises
 from services.orders import links, metrics
 from services.orders.api.buyers import StartedPayment, begin_payment, start
 from services.orders.api.common import Db, Key, cause_of, provider_of, scope_of, visible_order
@@ -30,6 +30,7 @@ LARGEST_WEBHOOK = 1_000_000
 
 
 @router.post("/orders/{order_id}/payments", status_code=201)
+@raises(NotPossibleNow, ProviderAway)
 async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> StartedPayment:
     """Start a card payment, or another one after a refusal. If two succeed, the second goes back by itself."""
     organisation = await scope_of(db, order_id, key, caller)
@@ -40,6 +41,7 @@ async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: D
 
 
 @router.get("/orders/{order_id}/pay", status_code=303, response_class=RedirectResponse)
+@raises(NotPossibleNow, ProviderAway)
 async def pay_by_link(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> Response:
     """From the page of an order to the card page: the one that is open, or a new one."""
     organisation = await scope_of(db, order_id, key, caller)
@@ -72,6 +74,7 @@ async def returned(request: Request, payment_id: UUID, caller: Anybody, db: Db) 
 
 
 @router.post("/webhooks/{provider}", status_code=200)
+@raises(ProviderAway)
 async def webhook(request: Request, provider: str, caller: Anybody, db: Db) -> dict[str, list[str]]:
     """Signed by the provider over the raw body. Anything but 2xx makes it send the webhook again."""
     adapter = provider_of(request, provider)

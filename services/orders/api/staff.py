@@ -11,11 +11,13 @@ from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.concurrency import IfMatch, set_etag
+from chassis.concurrency import IfMatch, Seen, set_etag
 from chassis.edge import Tx
 from chassis.idempotency import Once
+from chassis.problems import raises
 from services.orders import actions
-from services.orders.api.common import Config, Db, MoneyStaff, Seen, Staff, cause_of, full_card, staff_order
+from services.orders.api.common import Config, Db, MoneyStaff, Staff, cause_of, full_card, staff_order
+from services.orders.errors import BadContact, NotPossibleNow, OfferNotFound
 from services.orders.manual import ManualOrder, add_order
 from services.orders.models import HistoryEntry
 from services.orders.payments.close import close_open_pages
@@ -27,6 +29,7 @@ Text = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
 @router.post("/orders", status_code=201, response_model=OrderCard)
+@raises(BadContact, NotPossibleNow, OfferNotFound)
 async def create_manual_order(body: ManualOrder, caller: Staff, tx: Tx, once: Once, settings: Config) -> Response:
     """ "Add order": a sale outside of the platform; answers with its card (ORD-41, ORD-44..46)."""
 
@@ -38,6 +41,7 @@ async def create_manual_order(body: ManualOrder, caller: Staff, tx: Tx, once: On
 
 
 @router.patch("/orders/{order_id}")
+@raises(BadContact, NotPossibleNow)
 async def change_order(
     order_id: UUID,
     body: actions.OrderChange,
@@ -62,6 +66,7 @@ class MarkPaid(BaseModel):
 
 
 @router.post("/orders/{order_id}/mark-paid")
+@raises(NotPossibleNow)
 async def mark_paid(
     request: Request,
     order_id: UUID,
@@ -96,6 +101,7 @@ class RefundAsked(BaseModel):
 
 
 @router.post("/orders/{order_id}/refunds", status_code=201, response_model=RefundAsked)
+@raises(NotPossibleNow)
 async def refund(order_id: UUID, body: Refund, caller: MoneyStaff, tx: Tx, once: Once, seen: Seen) -> Response:
     """Full or partial refund (ORD-57). Tickets become void first, then the money goes back by itself."""
 
@@ -125,6 +131,7 @@ async def add_note(order_id: UUID, body: NewNote, caller: Staff, tx: Tx, once: O
 
 
 @router.delete("/orders/{order_id}", status_code=204)
+@raises(NotPossibleNow)
 async def delete_order(order_id: UUID, caller: MoneyStaff, tx: Tx, seen: IfMatch) -> None:
     """Out of the lists; payments and history remain (ORD-54, GAP-21)."""
     order = await staff_order(tx, order_id, caller, seen)

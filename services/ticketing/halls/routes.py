@@ -19,16 +19,17 @@ from uuid_utils.compat import uuid7
 
 from chassis.edge import Caller, Tx, staff
 from chassis.idempotency import Once
+from chassis.problems import raises
 from contracts.accounts import Role
-from services.ticketing.errors import NoSuchHall
+from services.ticketing.errors import NoSuchHall, SeatingPlanRefused
 from services.ticketing.halls import plan
 from services.ticketing.halls.places import places
 from services.ticketing.halls.tables import Hall
-from services.ticketing.schemas import PROBLEMS, Body, Name
+from services.ticketing.schemas import Body, Name
 
 EDITORS = staff(Role.ORGANIZER, Role.TICKET_ORGANIZER)
 
-router = APIRouter(tags=["halls"], responses=PROBLEMS)
+router = APIRouter(tags=["halls"])
 
 
 class HallImport(Body):
@@ -81,6 +82,7 @@ IMPORT_BODY = {
 
 
 @router.post("/halls", status_code=201, response_model=HallOut, openapi_extra=IMPORT_BODY)
+@raises(SeatingPlanRefused)
 async def import_hall(request: Request, tx: Tx, once: Once, caller: Annotated[Caller, Depends(EDITORS)]) -> Response:
     """Imports a seating plan. A plan that cannot be used is refused with a list of what is wrong in it."""
     raw = await request.body()

@@ -11,12 +11,37 @@ from starlette.types import Receive, Scope, Send
 
 from chassis import context
 from chassis.edge import caller_of, public
-from services.ticketing.errors import HoldInvalid
+from chassis.problems import Unauthorised, raises
+from services.ticketing.errors import (
+    HoldEnded,
+    HoldInvalid,
+    NoSuchShow,
+    OtherHoldHasThisId,
+    OutcomeUnknown,
+    SaleBusy,
+    SeatsNotForSale,
+    SeatsTaken,
+    ShowNotOnSale,
+    TooManySeats,
+)
 from services.ticketing.holds.place import BoxOffice
 
 MAX_BODY = 512 * 1024
 
 
+@raises(
+    NoSuchShow,
+    SeatsTaken,
+    ShowNotOnSale,
+    SeatsNotForSale,
+    TooManySeats,
+    HoldInvalid,
+    OtherHoldHasThisId,
+    HoldEnded,
+    SaleBusy,
+    OutcomeUnknown,
+    Unauthorised,
+)
 class PlaceHold:
     """Takes the seats of one request and answers with the hold and its quote."""
 

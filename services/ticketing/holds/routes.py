@@ -13,20 +13,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.edge import Caller, Tx, WorkerTx, public, staff
-from chassis.problems import Unauthorised
+from chassis.problems import Unauthorised, raises
 from contracts.accounts import Role
-from services.ticketing.errors import NoSuchHold, NotYourHold
+from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold, NotYourHold
 from services.ticketing.holds import commands, terms
 from services.ticketing.holds.place import DESK, BoxOffice
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Granted
 from services.ticketing.holds.tables import Hold, HoldStatus
-from services.ticketing.schemas import PROBLEMS, Body, Price, cursor, read_cursor
+from services.ticketing.schemas import Body, Price, cursor, read_cursor
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
 from services.ticketing.tickets.tables import OrderRecord
 
-router = APIRouter(tags=["holds"], responses=PROBLEMS)
+router = APIRouter(tags=["holds"])
 
 
 class HoldIn(Body):
@@ -100,6 +100,7 @@ Desk = Annotated[Caller, Depends(staff(*DESK, Role.SALES_MANAGER, Role.SALES_HEA
 
 
 @router.post("/holds/{hold_id}/extend", response_model=HoldOut)
+@raises(HoldEnded, HoldAtItsLimit, NotYourHold)
 async def extend_hold(
     hold_id: UUID,
     request: Request,
@@ -123,6 +124,7 @@ async def extend_hold(
 
 
 @router.delete("/holds/{hold_id}", status_code=204)
+@raises(HoldEnded, HoldOrdered, NotYourHold)
 async def release_hold(
     hold_id: UUID, request: Request, tx: WorkerTx, caller: Anybody, hold_token: HoldToken = None
 ) -> Response:
@@ -133,6 +135,7 @@ async def release_hold(
 
 
 @router.get("/holds/{hold_id}")
+@raises(NotYourHold)
 async def read_hold(
     hold_id: UUID, request: Request, tx: WorkerTx, caller: Anybody, hold_token: HoldToken = None
 ) -> HoldRow:

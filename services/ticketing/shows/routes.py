@@ -6,26 +6,25 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chassis.concurrency import IfMatch, etag, set_etag
+from chassis.concurrency import IfMatch, Seen, etag, set_etag
 from chassis.edge import Caller, Tx, WorkerTx, caller_of, public, staff
 from chassis.idempotency import Once
 from chassis.patches import changes
-from chassis.problems import Invalid
+from chassis.problems import Invalid, Unauthorised, Unavailable, raises
 from contracts.accounts import Role
 from contracts.ticketing import ShowStatus
-from services.ticketing.errors import NoSuchShow
+from services.ticketing.errors import NoSuchHall, NoSuchShow, PriceZonesRefused, ShowClosed
 from services.ticketing.halls.tables import Hall
 from services.ticketing.schemas import (
     FIRST_YEAR,
     LAST_YEAR,
-    PROBLEMS,
     Moment,
     cursor,
     read_cursor,
@@ -42,7 +41,7 @@ READERS = staff(
     Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.TICKET_DESK, Role.SALES_HEAD, Role.SALES_MANAGER, Role.PROJECT_HEAD
 )
 
-router = APIRouter(tags=["shows"], responses=PROBLEMS)
+router = APIRouter(tags=["shows"])
 
 
 def _board(request: Request) -> Board:
@@ -50,21 +49,9 @@ def _board(request: Request) -> Board:
     return board
 
 
-def _seen(
-    if_match: Annotated[str | None, Header(description="The ETag you saw; checked if sent")] = None,
-) -> int | None:
-    if if_match is None:
-        return None
-    number = if_match.strip().removeprefix("W/").strip('"').removeprefix("v")
-    if not (number.isascii() and number.isdigit() and len(number) <= 18):
-        raise Invalid('If-Match must be an ETag of this service, such as "v7".')
-    return int(number)
-
-
 TheBoard = Annotated[Board, Depends(_board)]
 Editor = Annotated[Caller, Depends(EDITORS)]
 Visitor = Annotated[Caller, Depends(public())]
-Seen = Annotated[int | None, Depends(_seen)]
 
 
 def _answer(layout: Layout, response: Response) -> ShowOut:
@@ -82,6 +69,7 @@ ForgetsShow = Depends(_seat_maps)
 
 
 @router.post("/shows", status_code=201, response_model=ShowOut)
+@raises(NoSuchHall, PriceZonesRefused)
 async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller: Editor) -> Response:
     """Creates a show as a draft (TKT-7, TKT-8)."""
 
@@ -105,6 +93,7 @@ async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller:
 
 
 @router.patch("/shows/{show_id}", dependencies=[ForgetsShow])
+@raises(ShowClosed)
 async def change_show(
     show_id: UUID, body: ShowPatch, version: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
@@ -115,6 +104,7 @@ async def change_show(
 
 
 @router.put("/shows/{show_id}/price-zones", dependencies=[ForgetsShow])
+@raises(ShowClosed, PriceZonesRefused)
 async def set_price_zones(
     show_id: UUID, body: ZonesIn, seen: Seen, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
@@ -125,6 +115,7 @@ async def set_price_zones(
 
 
 @router.post("/shows/{show_id}/price-zones/assign", dependencies=[ForgetsShow])
+@raises(ShowClosed, PriceZonesRefused)
 async def assign_price(
     show_id: UUID, body: AssignIn, seen: Seen, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
@@ -143,12 +134,14 @@ async def assign_price(
 
 
 @router.post("/shows/{show_id}/start-sale", dependencies=[ForgetsShow])
+@raises(ShowClosed, PriceZonesRefused)
 async def start_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, response: Response) -> ShowOut:
     """Makes the tickets available (TKT-14)."""
     return _answer(await commands.start_sale(tx, board, caller.staff_organisation, show_id), response)
 
 
 @router.post("/shows/{show_id}/stop-sale", dependencies=[ForgetsShow])
+@raises(ShowClosed)
 async def stop_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, response: Response) -> ShowOut:
     """Makes the purchase of tickets unavailable from this moment (TKT-25)."""
     return _answer(await commands.stop_sale(tx, board, caller.staff_organisation, show_id), response)
@@ -188,7 +181,11 @@ async def read_show(show_id: UUID, tx: WorkerTx, board: TheBoard, caller: Visito
     return _answer(await queries.visible(tx, board, show_id, _own(caller)), response)
 
 
-@router.get("/shows/{show_id}/plan", response_class=Response, responses={200: {"content": {"application/json": {}}}})
+@router.get(
+    "/shows/{show_id}/plan",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}}}, 304: {"description": "Nothing changed"}},
+)
 async def read_plan(show_id: UUID, tx: WorkerTx, board: TheBoard, caller: Visitor, request: Request) -> Response:
     """The seating plan of the show's hall."""
     layout = await queries.visible(tx, board, show_id, _own(caller))
@@ -217,6 +214,7 @@ async def read_statistics(
     return await queries.statistics(tx, layout, since or start, until or end)
 
 
+@raises(NoSuchShow, Invalid, Unauthorised, Unavailable)
 async def read_seats(request: Request) -> Response:
     """The state of every seat of the hall, from memory."""
     caller = await caller_of(request)

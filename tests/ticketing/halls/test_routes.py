@@ -6,6 +6,8 @@ import asyncio
 import time
 from uuid import uuid4
 
+import pytest
+
 from contracts.accounts import Role
 from services.ticketing.halls import plan as plans
 from services.ticketing.halls.places import places
