@@ -1,4 +1,4 @@
-"""`footlights events`: watch events as they come, and publish again what a service has published."""
+"""`footlights events`: watch events as they come, publish again what was published, retry what Kafka refused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import asyncpg
 import typer
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from rich.console import Console
+from rich.table import Table
 
 from contracts.topics import TOPICS
 from deploy.commands.surroundings import Surroundings
 from deploy.platform import topics
+from deploy.platform.ports import SERVICES
 
 app = typer.Typer(no_args_is_help=True, help="Events on the topics.")
 console = Console(soft_wrap=True)
@@ -143,6 +145,77 @@ async def _republish(url: str, kafka: str, since: timedelta, topic: str, key: st
     finally:
         await producer.stop()
     return len(rows)
+
+
+FAILED = """
+    SELECT id, topic, convert_from(key, 'UTF8') AS key, octet_length(value) AS bytes, failed_at, reason,
+           (SELECT header ->> 1 FROM json_array_elements(headers) AS header WHERE header ->> 0 = 'ce_type') AS type
+    FROM outbox_failed ORDER BY id
+"""
+# Under its old id it goes before the events of its key that wait, though behind those that were published meanwhile.
+RETRY = """
+    WITH failed AS (DELETE FROM outbox_failed WHERE id = ANY($1::bigint[]) RETURNING *)
+    INSERT INTO outbox (id, topic, key, value, headers, created_at) OVERRIDING SYSTEM VALUE
+    SELECT id, topic, key, value, headers, created_at FROM failed
+"""
+
+
+@app.command()
+def failed(service: Annotated[str, typer.Argument(help="One service; all without it")] = "") -> None:
+    """Events that Kafka refused for good, so that nobody got them: with the reason, oldest first."""
+    surroundings = Surroundings.find()
+    table = Table("Service", "Id", "At", "Type", "Key", "Bytes", "Reason")
+    for each in [_known(service)] if service else SERVICES:
+        if service or surroundings.knows_database(each):
+            for row in asyncio.run(_failed(surroundings.database(each))):
+                at = f"{row['failed_at']:%Y-%m-%dT%H:%M:%S}"
+                table.add_row(each, str(row["id"]), at, row["type"], row["key"], str(row["bytes"]), row["reason"][:120])
+    console.print(table if table.row_count else "No events were refused.")
+
+
+@app.command()
+def retry(
+    service: Annotated[str, typer.Argument(help="The service that wrote the events")],
+    id: Annotated[list[int] | None, typer.Option(help="Only these, as `failed` names them; several times")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All refused events of the service")] = False,
+) -> None:
+    """Put refused events back into the outbox, once their cause is mended. The service publishes them at once."""
+    if bool(id) == everything:
+        raise typer.BadParameter("name ids, or say --all")
+    url = Surroundings.find().database(_known(service))
+    missing = asyncio.run(_retry(url, None if everything else set(id or [])))
+    if missing:
+        typer.secho(f"{service} has no refused event {', '.join(map(str, missing))}; none was put back.", err=True)
+        raise typer.Exit(1)
+
+
+async def _failed(url: str) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows: list[asyncpg.Record] = await connection.fetch(FAILED)
+        return rows
+    finally:
+        await connection.close()
+
+
+async def _retry(url: str, wanted: set[int] | None) -> list[int]:
+    """Those of the wanted that are not there; then nothing is done. None: all."""
+    connection = await asyncpg.connect(url)
+    try:
+        there = {row["id"] for row in await connection.fetch(FAILED)}
+        missing = sorted((wanted or set()) - there)
+        if not missing:
+            await connection.execute(RETRY, list(there if wanted is None else wanted))
+            console.print(f"Put back {len(there if wanted is None else wanted)} of {len(there)} refused events.")
+        return missing
+    finally:
+        await connection.close()
+
+
+def _known(service: str) -> str:
+    if service not in SERVICES:
+        raise typer.BadParameter(f"the services are {', '.join(SERVICES)}")
+    return service
 
 
 def _duration(text: str) -> timedelta:

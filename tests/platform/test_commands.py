@@ -12,9 +12,12 @@ from uuid import uuid4
 import asyncpg
 from aiokafka import AIOKafkaProducer
 
+from chassis.db import Database
+from chassis.relay import Relay
 from contracts.accounts import OrganisationRegistered
 from contracts.envelope import Event
 from deploy.platform.home import ROOT
+from tests.chassis.probe import settings_for
 from tests.harness import Kafka, Postgres
 
 
@@ -78,6 +81,51 @@ async def test_republish_sends_the_same_events_again(kafka: Kafka, postgres: Pos
         *("events", "tail", "--from-start", "--key", str(event.data.organisation_id), "--limit", "1", "--json"), **env
     )
     assert json.loads(output)["id"] == str(event.id)
+
+
+async def test_refused_events_are_listed_and_published_after_a_retry(kafka: Kafka, postgres: Postgres):
+    urls = await postgres.create_database("crm")
+    events = [registered("refused"), registered("too")]
+    worker = await asyncpg.connect(urls.worker)
+    for number, event in enumerate(events, 1):
+        await worker.execute(
+            "INSERT INTO outbox_failed (id, topic, key, value, headers, attempts, reason)"
+            " VALUES ($1, $2, $3, $4, $5, 3, 'TopicAuthorizationFailed: why')",
+            number,
+            event.topic,
+            event.key,
+            event.data.to_json(),
+            json.dumps([[name, value.decode()] for name, value in event.headers()]),
+        )
+    env = {"DATABASE_WORKER_URL_CRM": urls.worker}
+    code, output = await footlights("events", "failed", **env)
+    assert code == 0, output
+    for told in ("TopicAuthorizationFailed: why", "accounts.organisation.registered.v1", events[0].key.decode()):
+        assert told in output
+    code, output = await footlights("events", "retry", "crm", "--id", "1", "--id", "9", **env)
+    assert code == 1, output
+    assert "no refused event 9" in output
+    code, output = await footlights("events", "retry", "crm", "--id", "1", **env)
+    assert (code, output.strip()) == (0, "Put back 1 of 2 refused events.")
+    row = await worker.fetchrow("SELECT id, key, value, attempts FROM outbox")
+    assert tuple(row) == (1, events[0].key, events[0].data.to_json(), 0)
+    code, output = await footlights("events", "retry", "crm", "--all", **env)
+    assert (code, output.strip()) == (0, "Put back 1 of 1 refused events.")
+    code, output = await footlights("events", "failed", "crm", **env)
+    assert (code, output.strip()) == (0, "No events were refused.")
+
+    db = Database(settings_for(urls, kafka))
+    relay = asyncio.create_task(Relay(db, kafka.bootstrap_servers, "retry").run())
+    key = events[1].key.decode()
+    code, output = await footlights(
+        *("events", "tail", "--from-start", "--key", key, "--limit", "1", "--json"),
+        KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
+    )
+    assert json.loads(output)["data"]["slug"] == "too"
+    relay.cancel()
+    await asyncio.gather(relay, return_exceptions=True)
+    await db.close()
+    await worker.close()
 
 
 async def test_dead_letters_are_listed_shown_and_replayed(kafka: Kafka):
