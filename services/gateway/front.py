@@ -33,6 +33,8 @@ log = get_logger(__name__)
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 INTERNAL = frozenset({"metrics", "healthz", "readyz", "docs", "redoc", "openapi.json"})
 """Paths of a service that only its operators see."""
+OPERATED = frozenset({"/metrics", "/readyz"})
+"""Our own such paths: for whoever runs the platform, from inside."""
 WITHOUT_COOKIE = frozenset({"/auth/sign-in", "/auth/register"})
 """Start a session, whatever cookie is there: no session to protect, but the page must be ours."""
 IDENTITY = "footlights.identity"
@@ -58,6 +60,7 @@ class Front:
         self._buckets = Buckets(settings.rate_per_second or 1, settings.rate_burst)
         self._exempt = Networks(settings.exempt_networks)
         self._proxies = Networks(settings.trusted_proxies)
+        self._operators = Networks(settings.operator_networks)
         self._origins = {_origin(settings.public_url), *map(_origin, settings.allowed_origins.split(","))} - {""}
         self._security = _security_headers(settings)
 
@@ -187,6 +190,9 @@ class Front:
         receive: Receive,
         answer: _Answer,
     ) -> None:
+        if incoming.path in OPERATED and (b"x-forwarded-for" in incoming.read or address not in self._operators):
+            # What a proxy forwards came from outside, wherever the proxy itself sits.
+            raise NoSuchService("There is nothing at this address; see /docs.")
         body = Body(
             receive,
             limit=min(self._settings.max_body_bytes, 1024 * 1024),

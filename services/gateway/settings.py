@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from chassis.settings import DevelopmentDefault, ServiceSettings
 
 LOOPBACK = "127.0.0.0/8,::1/128"
+PRIVATE = f"{LOOPBACK},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 
 
 class Settings(ServiceSettings):
@@ -51,6 +52,8 @@ class Settings(ServiceSettings):
     """Networks without a limit. Unset: this machine in development, none in production."""
     trusted_proxies: str = ""
     """Networks whose X-Forwarded-For is believed."""
+    operator_networks: str = PRIVATE
+    """Networks that /metrics and /readyz answer, and only to requests that no proxy has forwarded."""
     sign_in_failures: int = 10
     """Wrong passwords for an account from one address in 15 minutes; five times as many in all for either."""
 

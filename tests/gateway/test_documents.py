@@ -167,3 +167,13 @@ async def test_metrics_are_exposed(gateway: Gateway) -> None:
     _, text = await gateway.ask("GET", "/metrics")
     assert 'footlights_gateway_forwarded_total{service="orders",status="200"}' in text
     assert "footlights_gateway_live_listeners" in text
+
+
+async def test_metrics_and_readiness_are_not_for_the_public(serve_gateway: Serve, gateway: Gateway) -> None:
+    async with serve_gateway(operator_networks="10.0.0.0/8") as far:
+        for path in ("/metrics", "/readyz"):
+            forwarded = await gateway.ask("GET", path, headers={"X-Forwarded-For": "127.0.0.1"})
+            assert (forwarded[0], forwarded[1]["type"]) == (404, "/problems/no-such-service")
+            assert (await far.ask("GET", path))[0] == 404
+            assert (await gateway.ask("GET", path))[0] == 200, "Prometheus asks directly"
+        assert (await far.ask("GET", "/healthz"))[0] == 200
