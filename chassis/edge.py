@@ -45,6 +45,10 @@ class Caller:
     def has(self, *roles: Role) -> bool:
         return self.is_staff and not self.roles.isdisjoint(roles)
 
+    def serves(self, organisation: UUID) -> bool:
+        """Works in this organisation: what the caller orders there is for somebody else, never for the own account."""
+        return self.is_staff and self.organisation == organisation
+
     @property
     def staff_organisation(self) -> UUID:
         """The organisation of a caller that a `staff` permission let through."""

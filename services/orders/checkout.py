@@ -118,7 +118,8 @@ async def buy_offer(
 def _fill(order: Order, body: Buying, customer: Contact, caller: Caller, settings: Settings) -> None:
     order.customer_name, order.customer_email = customer.name, customer.email
     order.customer_phone = customer.phone
-    order.account_id = caller.account_id if not caller.is_staff else order.account_id
+    if not caller.serves(order.organisation):
+        order.account_id = caller.account_id
     order.payment_method = PaymentMethod(body.payment_method).value
     order.locale = body.locale
     order.return_url = safe_return_url(body.return_url, settings)

@@ -122,7 +122,7 @@ class BoxOffice:
             lifetime=_seconds(layout.hold_seconds or self._settings.hold_seconds),
             latest=_seconds(self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds),
             # What staff hold is for somebody whom only the order will name.
-            account_id=None if caller.is_staff else caller.account_id,
+            account_id=None if caller.serves(layout.organisation) else caller.account_id,
             traceparent=tracing.current_traceparent(),
             future=loop.create_future(),
             deadline=time.perf_counter() + self._settings.hold_wait_seconds,

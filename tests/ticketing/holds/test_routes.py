@@ -102,6 +102,20 @@ async def test_a_booking_is_extended_up_to_its_limit(theatre):
     assert buyer.status == 403
 
 
+async def test_a_hold_belongs_to_the_buyers_account_and_never_to_the_clerks(theatre, tokens):
+    show = await theatre.show()
+    account = uuid4()
+    at_desk = await theatre.hold(show, "1-1", role=Role.TICKET_DESK)
+    signed_in = await theatre.hold(show, "1-2", token=tokens.buyer(account))
+    # Whoever works at another theatre is a buyer here.
+    elsewhere = await theatre.hold(show, "1-3", token=tokens.staff(uuid4(), Role.TICKET_DESK, account=account))
+    owners = []
+    for hold in (at_desk, signed_in, elsewhere):
+        row = await theatre.call("GET", f"/holds/{hold.body['hold_id']}", role=Role.TICKET_DESK)
+        owners.append(row.body["account_id"])
+    assert owners == [None, str(account), str(account)]
+
+
 @pytest.mark.shows("TKT-21")
 async def test_a_booking_is_annulled(theatre, tokens):
     show = await theatre.show()
