@@ -102,6 +102,20 @@ async def test_a_refused_card_can_be_tried_again(stage: Stage) -> None:
     assert failed.reason == "insufficient funds"
 
 
+async def test_the_page_of_a_declined_card_is_closed_with_the_order(stage: Stage) -> None:
+    hold, payment, key = await placed(stage)
+    stage.cards.pay(payment, ProviderStatus.FAILED)
+    await stage.webhook(payment)
+    assert (await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers=key)).status == 200
+    await eventually(lambda: stage.cards.card_of(payment).status is ProviderStatus.CANCELLED)
+
+    other, declined, _ = await placed(stage)
+    stage.cards.pay(declined, ProviderStatus.FAILED)
+    await stage.webhook(declined)
+    assert (await stage.staff("POST", f"/orders/{other.hold_id}/mark-paid")).status == 200
+    assert stage.cards.card_of(declined).status is ProviderStatus.CANCELLED
+
+
 async def test_two_payments_at_once_give_one_sale_and_the_surplus_back(stage: Stage) -> None:
     hold, first, key = await placed(stage)
     second = (await stage.call("POST", f"/orders/{hold.hold_id}/payments", headers=key)).json["payment_id"]

@@ -92,7 +92,7 @@ def _keep_payments(order: Order, before: State, after: State, now: datetime, sou
             order.payments.append(row)
         row.stage, row.amount, row.wanted = payment.stage, payment.amount, payment.wanted
         row.observed_at = payment.observed_at
-        row.due_at, row.attempts = _next_poll(payment, now), 0
+        row.due_at, row.attempts = next_poll(payment, now), 0
         if known is None or known.stage is not payment.stage:
             log.append(
                 {
@@ -109,7 +109,8 @@ def _keep_payments(order: Order, before: State, after: State, now: datetime, sou
     return log
 
 
-def _next_poll(payment: Payment, now: datetime) -> datetime | None:
+def next_poll(payment: Payment, now: datetime) -> datetime | None:
+    """When to ask the provider about it: as long as it may still bring money, or must be captured or closed."""
     if payment.stage is PaymentStage.RECEIVED or payment.stage is PaymentStage.CANCELLED:
         return None
     if payment.wanted is not None:

@@ -14,7 +14,7 @@ from chassis.logging import get_logger
 from services.orders.models import Payment
 from services.orders.payments.apply import apply_provider_state
 from services.orders.payments.provider import PaymentProvider, ProviderError
-from services.orders.process.state import PaymentStage
+from services.orders.process.state import PAYABLE
 
 log = get_logger(__name__)
 
@@ -26,7 +26,7 @@ async def close_open_pages(db: Database, providers: Mapping[str, PaymentProvider
     """
     async with db.as_worker() as session:
         open_pages = select(Payment).where(
-            Payment.order_id == order_id, Payment.stage == PaymentStage.OPEN.value, Payment.reference.is_not(None)
+            Payment.order_id == order_id, Payment.stage.in_(PAYABLE), Payment.reference.is_not(None)
         )
         payments = list(await session.scalars(open_pages))
     await asyncio.gather(*(_close(db, providers, payment) for payment in payments))

@@ -20,12 +20,12 @@ from chassis.logging import get_logger
 from contracts.money import Money
 from services.orders import metrics
 from services.orders.lifecycle import Cause, happen, load
-from services.orders.models import Order, Payment, Refund
+from services.orders.models import Payment, Refund
 from services.orders.payments.apply import apply_provider_state, refresh
 from services.orders.payments.provider import PaymentProvider, ProviderError, ProviderRefundStatus
 from services.orders.payments.start import start_at_provider
 from services.orders.process import happenings as h
-from services.orders.process.state import MANUAL, PaymentStage, Wanted
+from services.orders.process.state import MANUAL, Wanted
 from services.orders.settings import Settings
 
 log = get_logger(__name__)
@@ -80,7 +80,7 @@ async def _follow(db: Database, providers: Providers, payment_id: UUID) -> None:
         if payment.reference is None:
             return
     if payment.wanted is None:
-        await _poll(db, provider, payment)
+        await refresh(db, provider, payment.id, "poll")
         return
     observed_at = datetime.now(UTC)
     try:
@@ -97,15 +97,6 @@ async def _follow(db: Database, providers: Providers, payment_id: UUID) -> None:
         await refresh(db, provider, payment_id, "job")
         return
     await apply_provider_state(db, payment_id, answer, observed_at, "job")
-
-
-async def _poll(db: Database, provider: PaymentProvider, payment: Payment) -> None:
-    async with db.as_worker() as session:
-        order = await session.get_one(Order, payment.order_id)
-    over = order.due_at is None or order.sold
-    if payment.stage == PaymentStage.FAILED and over:
-        await _stop(db, payment.id)
-    await refresh(db, provider, payment.id, "poll")
 
 
 async def _stop(db: Database, payment_id: UUID) -> None:

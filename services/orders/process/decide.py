@@ -23,6 +23,7 @@ from services.orders.process.settle import drop, hold_returned, let_go, observe,
 from services.orders.process.state import (
     EXPIRED,
     MANUAL,
+    PAYABLE,
     Delivery,
     LineState,
     Payment,
@@ -120,6 +121,8 @@ def _payment_seen(happening: h.PaymentSeen, state: State) -> Decision:
         return state, ()
     state = replace(state, payments=tuple(after if p.id == after.id else p for p in state.payments))
     commands = told(before, after, happening.reason)
+    if state.stage in (FunnelStage.PAID, FunnelStage.CANCELLED) and state.due_at is None:
+        state = let_go(state)
     state, paid = pay(state)
     state, lost = losing_money(state, happening.payment_id)
     state, returned = hold_returned(state, before, after)
@@ -153,7 +156,7 @@ def _deadline_passed(happening: h.DeadlinePassed, state: State) -> Decision:
         return state, ()
     if state.stage is not FunnelStage.AWAITING_PAYMENT:
         return let_go(replace(state, due_at=None)), ()
-    is_open = any(p.stage is PaymentStage.OPEN for p in state.payments)
+    is_open = any(p.stage in PAYABLE for p in state.payments)
     expired = replace(
         state,
         stage=FunnelStage.CANCELLED,

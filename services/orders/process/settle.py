@@ -14,6 +14,7 @@ from services.orders.process.commands import Account, Command, Commands, Money, 
 from services.orders.process.happenings import PaymentSeen
 from services.orders.process.state import (
     MANUAL,
+    PAYABLE,
     Delivery,
     Line,
     LineState,
@@ -37,7 +38,11 @@ def observe(payment: Payment, seen: PaymentSeen) -> Payment:
     forward = payment.stage is PaymentStage.OPEN or seen.stage is PaymentStage.RECEIVED
     if late and not forward:
         return payment
-    wanted = payment.wanted if seen.stage is PaymentStage.HELD else None
+    # A declined card does not close its page, so a page that we want closed is still wanted closed.
+    still_wanted = seen.stage is PaymentStage.HELD or (
+        seen.stage is PaymentStage.FAILED and payment.wanted is Wanted.CANCEL
+    )
+    wanted = payment.wanted if still_wanted else None
     has_money = seen.stage in (PaymentStage.HELD, PaymentStage.RECEIVED)
     return replace(
         payment,
@@ -152,8 +157,8 @@ def _capture(state: State) -> State:
 
 
 def let_go(state: State) -> State:
-    """Close the card pages that are still open."""
-    payments = tuple(replace(p, wanted=Wanted.CANCEL) if p.stage is PaymentStage.OPEN else p for p in state.payments)
+    """Close the card pages that can still be paid."""
+    payments = tuple(replace(p, wanted=Wanted.CANCEL) if p.stage in PAYABLE else p for p in state.payments)
     return replace(state, payments=payments)
 
 

@@ -50,6 +50,10 @@ class PaymentStage(StrEnum):
     CANCELLED = "cancelled"
 
 
+PAYABLE = (PaymentStage.OPEN, PaymentStage.FAILED)
+"""The card page may still bring money: where one card was declined, the buyer can try another."""
+
+
 class Wanted(StrEnum):
     """What must be asked of the provider, until it has answered."""
 

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from services.orders.lifecycle.keep import next_poll
 from services.orders.process import happenings as h
 from services.orders.process.state import MANUAL, PaymentStage
 from tests.orders.process.world import LINES, PAY_BY, START, World
 
 SEATS = st.sampled_from([line.reference for line in LINES])
-MISFORTUNES = ("lapse", "rival", "let go", "time", "mark paid", "cancel", "refund")
+MISFORTUNES = ("lapse", "rival", "let go", "time", "mark paid", "cancel", "refund", "no webhooks")
 """What may end an order early. Each life has only some of them, or few lives would get beyond the first."""
 PAID_HOW = st.sampled_from([PaymentStage.HELD, PaymentStage.RECEIVED, PaymentStage.FAILED])
 
@@ -29,6 +30,7 @@ class OrderLife(RuleBasedStateMachine):
     def begin(self, cards: int, how: list[PaymentStage], arrived: int, lot: set[str]) -> None:
         """Anywhere in the life of an order: most of what can go wrong needs money first."""
         self.world = World()
+        self.world.webhooks = "no webhooks" not in lot
         self.asked = 0
         self.lot = lot
         if cards:
@@ -63,6 +65,7 @@ class OrderLife(RuleBasedStateMachine):
         if (card := self._card(number)) is not None:
             self.world.pay(card, how)
 
+    @precondition(lambda self: self.world.webhooks)
     @rule(number=st.integers(0, 2), times=st.integers(1, 3))
     def webhook(self, number: int, times: int) -> None:
         """Fetched now, applied whenever, more than once."""
@@ -106,6 +109,13 @@ class OrderLife(RuleBasedStateMachine):
     def provider_is_asked(self, number: int) -> None:
         if (card := self._card(number)) is not None:
             self.world.do_wanted(card)
+
+    @rule(number=st.integers(0, 2))
+    def provider_is_polled(self, number: int) -> None:
+        card = self._card(number)
+        known = self.world.state.payment(card) if card else None
+        if known is not None and next_poll(known, self.world.now):
+            self.world.inbox.append(self.world.observe(known.id))
 
     @rule(failing=st.booleans())
     def refunds_are_sent(self, failing: bool) -> None:

@@ -246,6 +246,20 @@ def test_marking_paid_closes_the_open_card_page_and_its_late_success_goes_back()
     assert Tell(About.PAID) not in told
 
 
+@pytest.mark.parametrize(
+    "over", [(CANCEL,), (MARK_PAID,), (DEADLINE, AFTER_GRACE), (OPEN_Q, seen(PaymentStage.HELD, Q))]
+)
+def test_a_page_on_which_a_card_was_declined_is_closed(over: tuple[h.Happening, ...]) -> None:
+    """Another card may be tried on it, and nobody would notice."""
+    for history in ((*PLACED, FAILED, *over), (*PLACED, *over, FAILED)):
+        state, _ = after(*history)
+        page = state.payment(P)
+        assert page is not None
+        assert (page.stage, page.wanted) == (PaymentStage.FAILED, Wanted.CANCEL)
+    expired, _ = after(*PLACED, FAILED, DEADLINE)
+    assert expired.due_at == LATER
+
+
 def test_free_orders_are_paid_by_checkout() -> None:
     free = (Line(id=A, reference="seat-a", amount=0),)
     state, told = after(h.CheckedOut(lines=free, pay_by=T0))
