@@ -17,6 +17,7 @@ from services.orders.lifecycle import Cause, changed, happen, record
 from services.orders.lifecycle.tell import order_fields
 from services.orders.models import Note, Order
 from services.orders.process import happenings as h
+from services.orders.process.state import CancelReason
 from services.orders.settings import Settings
 
 
@@ -27,9 +28,10 @@ async def mark_paid(session: AsyncSession, order: Order, cause: Cause, reference
     record(session, order, "marked_paid", cause, **details)
 
 
-async def cancel_order(session: AsyncSession, order: Order, reason: str, cause: Cause) -> None:
+async def cancel_order(session: AsyncSession, order: Order, reason: CancelReason, cause: Cause, note: str = "") -> None:
     """Unpaid: nobody is told (ORD-52). Paid: tickets become void, participants are told, money goes back (ORD-53)."""
-    await happen(session, order, h.CancelAsked(request_id=uuid7(), reason=reason), cause)
+    await happen(session, order, h.CancelAsked(request_id=uuid7(), reason=reason, note=note), cause)
+    order.cancel_note = note or None
 
 
 async def refund_order(
@@ -69,7 +71,7 @@ async def delete_order(session: AsyncSession, order: Order, cause: Cause) -> Non
     if order.deleted_at is not None:
         raise NotPossibleNow("The order was already deleted.")
     if order.stage == FunnelStage.AWAITING_PAYMENT:
-        await cancel_order(session, order, "deleted", cause)
+        await cancel_order(session, order, CancelReason.DELETED, cause)
     order.deleted_at, order.deleted_by = datetime.now(UTC), cause.actor
     order.version += 1
     deleted = OrderDeleted(**order_fields(order))

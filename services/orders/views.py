@@ -132,6 +132,7 @@ class OrderCard(OrderRow):
     money_refunded_at: datetime | None
     cancelled_from: FunnelStage | None
     cancel_reason: str | None
+    cancel_note: str | None
     lines: list[LineView]
     payments: list[PaymentView]
     refunds: list[RefundView]
@@ -207,6 +208,7 @@ def card_view(order: Order, notes: list[Note], registered: dict[str, Registered]
         money_refunded_at=order.money_refunded_at,
         cancelled_from=FunnelStage(order.cancelled_from) if order.cancelled_from else None,
         cancel_reason=order.cancel_reason,
+        cancel_note=order.cancel_note,
         lines=[_line(order, line, registered) for line in order.lines],
         payments=[_payment(order, payment) for payment in order.payments],
         refunds=[_refund(order, refund) for refund in order.refunds],

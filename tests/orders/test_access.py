@@ -66,6 +66,18 @@ async def test_a_signed_in_buyer_sees_and_cancels_own_orders(stage: Stage) -> No
     assert (cancelled.json["stage"], cancelled.json["cancel_reason"]) == ("cancelled", "by_buyer")
 
 
+async def test_the_words_of_a_cancellation_decide_nothing(stage: Stage) -> None:
+    """An order that expired still takes late money; one that was cancelled does not, whatever the buyer called it."""
+    hold = stage.ticketing.hold(stage.organisation)
+    answer = (await stage.checkout(hold)).json
+    key = {"Order-Key": answer["order_key"]}
+    cancelled = await stage.call("POST", f"/orders/{hold.hold_id}/cancel", json={"reason": "expired"}, headers=key)
+    assert (cancelled.json["cancel_reason"], cancelled.json["cancel_note"]) == ("by_buyer", "expired")
+    assert (await stage.staff("POST", f"/orders/{hold.hold_id}/mark-paid")).status == 409
+    (told,) = await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.OrderCancelled))
+    assert told.reason == "expired"
+
+
 async def test_a_buyer_cannot_cancel_what_is_paid(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation)
     answer = (await stage.checkout(hold)).json

@@ -39,6 +39,7 @@ from services.orders.models import Order, OrderLine
 from services.orders.page import HEADERS, order_page
 from services.orders.payments.provider import ProviderError
 from services.orders.payments.start import open_payment, open_payment_of, start_at_provider
+from services.orders.process.state import CancelReason
 from services.orders.views import OrderCard, OrderRow, row_view
 
 router = APIRouter(tags=["buyers"])
@@ -121,6 +122,7 @@ class Cancel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(default="", max_length=500)
+    """In the person's own words."""
 
 
 @router.post("/orders/{order_id}/cancel")
@@ -137,8 +139,8 @@ async def cancel(
             check_version(seen, order.version)
         if not as_staff and order.stage == FunnelStage.PAID:
             raise NotPossibleNow("A paid order is cancelled by the organiser: ask for a refund.")
-        reason = (body.reason if body else "") or ("by_staff" if as_staff else "by_buyer")
-        await actions.cancel_order(session, order, reason, cause_of(caller, order))
+        reason = CancelReason.BY_STAFF if as_staff else CancelReason.BY_BUYER
+        await actions.cancel_order(session, order, reason, cause_of(caller, order), body.reason if body else "")
         set_etag(response, order.version)
         return await full_card(session, order) if as_staff else plain_card(order)
 

@@ -16,6 +16,7 @@ from contracts.orders import FunnelStage, LineKind
 from services.orders import process
 from services.orders.models import Order
 from services.orders.process.state import (
+    CancelReason,
     Delivery,
     Line,
     LineState,
@@ -114,5 +115,5 @@ def state_of(order: Order) -> process.State:
         hold_released=order.hold_released,
         due_at=order.due_at,
         cancelled_from=FunnelStage(order.cancelled_from) if order.cancelled_from else None,
-        cancel_reason=order.cancel_reason,
+        cancel_reason=CancelReason(order.cancel_reason) if order.cancel_reason else None,
     )

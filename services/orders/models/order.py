@@ -49,6 +49,8 @@ class Order(Base):
     pay_by: Mapped[datetime | None]
     cancelled_from: Mapped[str | None]
     cancel_reason: Mapped[str | None]
+    """One of `CancelReason`; what a person said is the note."""
+    cancel_note: Mapped[str | None]
 
     currency: Mapped[str]
     total: Mapped[int] = mapped_column(server_default="0")

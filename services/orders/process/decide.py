@@ -21,9 +21,9 @@ from services.orders.process.commands import (
 )
 from services.orders.process.settle import drop, hold_returned, let_go, observe, settle, told
 from services.orders.process.state import (
-    EXPIRED,
     MANUAL,
     PAYABLE,
+    CancelReason,
     Delivery,
     LineState,
     Payment,
@@ -32,8 +32,6 @@ from services.orders.process.state import (
     State,
 )
 from services.orders.process.steps import (
-    REFUNDED,
-    UNAVAILABLE,
     Decision,
     cancel_paid,
     cancel_unpaid,
@@ -81,7 +79,7 @@ def _hold_released(happening: h.HoldReleased, state: State) -> Decision:
     if state.stage is not FunnelStage.AWAITING_PAYMENT or happening.by_expiry:
         # An expired hold of a placed order is asked for again when the money comes.
         return state, ()
-    return cancel_unpaid(state, "hold_released")
+    return cancel_unpaid(state, CancelReason.HOLD_RELEASED)
 
 
 @_on.register
@@ -161,7 +159,7 @@ def _deadline_passed(happening: h.DeadlinePassed, state: State) -> Decision:
         state,
         stage=FunnelStage.CANCELLED,
         cancelled_from=state.stage,
-        cancel_reason=EXPIRED,
+        cancel_reason=CancelReason.EXPIRED,
         due_at=happening.grace_until if is_open else None,
     )
     return expired, (Tell(About.EXPIRED),)
@@ -170,10 +168,10 @@ def _deadline_passed(happening: h.DeadlinePassed, state: State) -> Decision:
 @_on.register
 def _cancel_asked(happening: h.CancelAsked, state: State) -> Decision:
     if state.stage is FunnelStage.PAID:
-        return cancel_paid(state, happening.request_id, happening.reason)
+        return cancel_paid(state, happening.request_id, happening.reason, happening.note)
     if state.stage in (None, FunnelStage.CANCELLED):
         raise NotPossible("The order is already cancelled.")
-    return cancel_unpaid(state, happening.reason)
+    return cancel_unpaid(state, happening.reason, happening.note)
 
 
 @_on.register
@@ -185,8 +183,10 @@ def _refund_asked(happening: h.RefundAsked, state: State) -> Decision:
     if not ids <= live:
         raise NotPossible("Some of the lines are not part of the order, or were already refunded.")
     if ids == live:
-        state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=REFUNDED)
-    state, commands = take_back(state, happening.request_id, ids, REFUNDED)
+        state = replace(
+            state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=CancelReason.REFUNDED
+        )
+    state, commands = take_back(state, happening.request_id, ids, CancelReason.REFUNDED)
     return settle(state), commands
 
 
@@ -207,8 +207,10 @@ def _conversion_refused(happening: h.ConversionRefused, state: State) -> Decisio
     state = replace(state, delivery=Delivery.REFUSED)
     cancelled: Commands = ()
     if state.stage is FunnelStage.PAID:
-        state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=UNAVAILABLE)
-        cancelled = (TellCancelled(was_paid=True, reason=UNAVAILABLE),)
+        state = replace(
+            state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=CancelReason.SEATS_UNAVAILABLE
+        )
+        cancelled = (TellCancelled(was_paid=True, reason=CancelReason.SEATS_UNAVAILABLE),)
     state, posts = drop(state, {line.id for line in state.lines})
     return settle(state), (*cancelled, *posts)
 
@@ -222,7 +224,9 @@ def _tickets_voided(happening: h.TicketsVoided, state: State) -> Decision:
     gone = {x.id for x in state.lines if x.is_seat and (x.request == happening.request_id or x.reference in seats)}
     state, posts = drop(state, gone)
     if state.stage is FunnelStage.PAID and all(line.state is LineState.GONE for line in state.lines):
-        state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=REFUNDED)
+        state = replace(
+            state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=CancelReason.REFUNDED
+        )
     return settle(state), posts
 
 
@@ -241,7 +245,7 @@ def _refund_done(happening: h.RefundDone, state: State) -> Decision:
             payment=refund.payment,
             amount=refund.amount,
             refund=refund.id,
-            reason="surplus" if is_surplus else state.cancel_reason or REFUNDED,
+            reason="surplus" if is_surplus else state.cancel_reason or CancelReason.REFUNDED,
         ),
         Tell(About.CHANGED)
         if is_surplus

@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from contracts.orders import FunnelStage
-from services.orders.process.state import Line, PaymentStage
+from services.orders.process.state import CancelReason, Line, PaymentStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,9 @@ class CancelAsked:
     """ORD-52, ORD-53."""
 
     request_id: UUID
-    reason: str
+    reason: CancelReason
+    note: str = ""
+    """What the person said about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

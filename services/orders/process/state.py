@@ -101,8 +101,18 @@ class Delivery(StrEnum):
     REFUSED = "refused"
 
 
-EXPIRED = "expired"
-"""The cancellation reason after which a late payment is still welcome."""
+class CancelReason(StrEnum):
+    """Why an order is cancelled. The process decides by it, so it never is what a person typed."""
+
+    BY_BUYER = "by_buyer"
+    BY_STAFF = "by_staff"
+    DELETED = "deleted"
+    HOLD_RELEASED = "hold_released"
+    EXPIRED = "expired"
+    """The only one after which a late payment is still welcome."""
+    REFUNDED = "refunded"
+    SEATS_UNAVAILABLE = "seats_unavailable"
+    PAYMENT_LOST = "payment_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +131,7 @@ class State:
     """When `DeadlinePassed` must be decided."""
     cancelled_from: FunnelStage | None = None
     """The stage before it was cancelled (GAP-8)."""
-    cancel_reason: str | None = None
+    cancel_reason: CancelReason | None = None
 
     @property
     def total(self) -> int:

@@ -8,17 +8,13 @@ from uuid import UUID
 from contracts.orders import FunnelStage
 from services.orders.process.commands import About, Commands, OpenEnrolments, RevokeTickets, Tell, TellCancelled
 from services.orders.process.settle import drop, let_go, sale, settle
-from services.orders.process.state import EXPIRED, Delivery, LineState, State
+from services.orders.process.state import CancelReason, Delivery, LineState, State
 
 Decision = tuple[State, Commands]
 
-UNAVAILABLE = "seats_unavailable"
-PAYMENT_LOST = "payment_lost"
-REFUNDED = "refunded"
-
 
 def welcomes_money(state: State) -> bool:
-    late = state.stage is FunnelStage.CANCELLED and state.cancel_reason == EXPIRED
+    late = state.stage is FunnelStage.CANCELLED and state.cancel_reason is CancelReason.EXPIRED
     return not state.sold and (state.stage is FunnelStage.AWAITING_PAYMENT or late)
 
 
@@ -38,7 +34,7 @@ def enrol(state: State) -> Commands:
     return (OpenEnrolments(),) if any(not line.is_seat for line in state.lines) else ()
 
 
-def cancel_unpaid(state: State, reason: str) -> Decision:
+def cancel_unpaid(state: State, reason: CancelReason, note: str = "") -> Decision:
     """Nobody is told (ORD-52); ticketing frees the seats."""
     state = let_go(
         replace(
@@ -49,15 +45,15 @@ def cancel_unpaid(state: State, reason: str) -> Decision:
             due_at=None,
         )
     )
-    return settle(state), (TellCancelled(was_paid=False, reason=reason),)
+    return settle(state), (TellCancelled(was_paid=False, reason=note or reason),)
 
 
-def cancel_paid(state: State, request: UUID, reason: str) -> Decision:
+def cancel_paid(state: State, request: UUID, reason: CancelReason, note: str = "") -> Decision:
     """Tickets become void first, then the money goes back (ORD-53)."""
     live = {line.id for line in state.lines if line.state is LineState.LIVE}
     state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=reason, due_at=None)
     state, commands = take_back(let_go(state), request, live, "cancelled")
-    return settle(state), (*commands, TellCancelled(was_paid=True, reason=reason))
+    return settle(state), (*commands, TellCancelled(was_paid=True, reason=note or reason))
 
 
 def take_back(state: State, request: UUID, ids: set[UUID], reason: str) -> Decision:
@@ -73,4 +69,4 @@ def losing_money(state: State, payment_id: UUID) -> Decision:
     """A hold lapsed at the provider: the order is not paid any more, so its tickets cannot stay."""
     if not state.sold or state.stage is not FunnelStage.PAID or state.money >= state.value:
         return state, ()
-    return cancel_paid(state, payment_id, PAYMENT_LOST)
+    return cancel_paid(state, payment_id, CancelReason.PAYMENT_LOST)

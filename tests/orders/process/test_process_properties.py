@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from services.orders.lifecycle.keep import next_poll
 from services.orders.process import happenings as h
-from services.orders.process.state import MANUAL, PaymentStage
+from services.orders.process.state import MANUAL, CancelReason, PaymentStage
 from tests.orders.process.world import LINES, PAY_BY, START, World
 
 SEATS = st.sampled_from([line.reference for line in LINES])
@@ -135,7 +135,7 @@ class OrderLife(RuleBasedStateMachine):
     @precondition(lambda self: "cancel" in self.lot)
     @rule()
     def somebody_cancels(self) -> None:
-        self.world.happen(h.CancelAsked(request_id=self._request(), reason="asked"))
+        self.world.happen(h.CancelAsked(request_id=self._request(), reason=CancelReason.BY_STAFF))
 
     @precondition(lambda self: "refund" in self.lot)
     @rule(lines=st.sets(st.sampled_from([line.id for line in LINES])) | st.none())

@@ -23,7 +23,7 @@ from services.orders.process.commands import (
     TellPayment,
     TellRefunded,
 )
-from services.orders.process.state import Delivery, Line, PaymentStage, Wanted
+from services.orders.process.state import CancelReason, Delivery, Line, PaymentStage, Wanted
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = T0 + timedelta(hours=1)
@@ -39,7 +39,7 @@ DEADLINE = h.DeadlinePassed(now=T0, grace_until=LATER)
 AFTER_GRACE = h.DeadlinePassed(now=LATER, grace_until=LATER + timedelta(hours=1))
 ISSUED = h.TicketsIssued()
 REFUSED = h.ConversionRefused(reason="taken")
-CANCEL = h.CancelAsked(request_id=R, reason="by staff")
+CANCEL = h.CancelAsked(request_id=R, reason=CancelReason.BY_STAFF, note="by staff")
 REFUND_ALL = h.RefundAsked(request_id=R)
 REFUND_A = h.RefundAsked(request_id=R, line_ids=(A,))
 MARK_PAID = h.MarkedPaid(payment_id=Q, at=T0)
