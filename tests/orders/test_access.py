@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from contracts import orders
+from contracts.accounts import Role
 from services.orders.deadlines import measure
 from tests.harness import eventually
 from tests.orders.stage import Stage
@@ -64,6 +65,20 @@ async def test_a_signed_in_buyer_sees_and_cancels_own_orders(stage: Stage) -> No
     assert (await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers=other)).status == 404
     cancelled = await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers=mine)
     assert (cancelled.json["stage"], cancelled.json["cancel_reason"]) == ("cancelled", "by_buyer")
+
+
+@pytest.mark.parametrize("role", [Role.SUPPORT, Role.SALES_MANAGER])
+async def test_who_may_not_move_money_is_not_the_buyer_either(stage: Stage, role: Role) -> None:
+    hold = stage.ticketing.hold(stage.organisation)
+    key = {"Order-Key": (await stage.checkout(hold)).json["order_key"]}
+    headers = stage.as_staff(role)
+    assert (await stage.call("GET", f"/orders/{hold.hold_id}", headers=headers)).status == 200
+    for method, action in (("POST", "cancel"), ("POST", "payments"), ("GET", "pay")):
+        answer = await stage.call(method, f"/orders/{hold.hold_id}/{action}", headers=headers)
+        assert answer.status == 403, (action, answer)
+    assert (await stage.card(hold.hold_id))["stage"] == "awaiting_payment"
+    # With the buyer's own link they help the buyer, as anybody who has it.
+    assert (await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers=headers | key)).status == 200
 
 
 async def test_the_words_of_a_cancellation_decide_nothing(stage: Stage) -> None:

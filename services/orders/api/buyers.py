@@ -20,15 +20,15 @@ from contracts.orders import FunnelStage
 from services.orders import actions, links, quotes
 from services.orders.api.common import (
     MONEY_STAFF,
-    ORDER_STAFF,
     Config,
     Db,
     Key,
+    Seen,
+    access_to,
     cause_of,
     full_card,
     plain_card,
     provider_of,
-    scope_of,
     visible_order,
 )
 from services.orders.api.tables import OrderList
@@ -107,13 +107,12 @@ async def start(request: Request, payment_id: UUID) -> StartedPayment:
 @router.get("/orders/{order_id}", response_model=OrderCard, responses={200: {"content": {"text/html": {"schema": {}}}}})
 async def open_order(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> Response:
     """The order card (ORD-23, ORD-24); a browser that opens the signed link gets a page."""
-    organisation = await scope_of(db, order_id, key, caller)
-    async with db.for_organisation(organisation) as session:
+    access = await access_to(db, order_id, key, caller)
+    async with db.for_organisation(access.organisation) as session:
         order = await visible_order(session, order_id)
-        as_staff = key is None and caller.has(*ORDER_STAFF.roles)
         if key is not None and "text/html" in request.headers.get("accept", ""):
             return HTMLResponse(order_page(order, key), headers=HEADERS)
-        card = await full_card(session, order) if as_staff else plain_card(order)
+        card = await full_card(session, order) if access.as_staff else plain_card(order)
     headers = {"ETag": etag(order.version), "Cache-Control": "no-store"}
     return JSONResponse(card.model_dump(mode="json"), headers=headers)
 
@@ -131,18 +130,17 @@ async def cancel(
     order_id: UUID, caller: Anybody, key: Key, db: Db, seen: Seen, response: Response, body: Cancel | None = None
 ) -> OrderCard:
     """Staff cancel any order (ORD-52, ORD-53), a buyer one that is not paid (ORD-86)."""
-    organisation = await scope_of(db, order_id, key, caller)
-    as_staff = key is None and caller.has(*MONEY_STAFF.roles)
-    async with db.for_organisation(organisation) as session:
+    access = await access_to(db, order_id, key, caller, MONEY_STAFF)
+    async with db.for_organisation(access.organisation) as session:
         order = await visible_order(session, order_id, lock=True)
         if seen is not None:
             check_version(seen, order.version)
-        if not as_staff and order.stage == FunnelStage.PAID:
+        if not access.as_staff and order.stage == FunnelStage.PAID:
             raise NotPossibleNow("A paid order is cancelled by the organiser: ask for a refund.")
-        reason = CancelReason.BY_STAFF if as_staff else CancelReason.BY_BUYER
+        reason = CancelReason.BY_STAFF if access.as_staff else CancelReason.BY_BUYER
         await actions.cancel_order(session, order, reason, cause_of(caller, order), body.reason if body else "")
         set_etag(response, order.version)
-        return await full_card(session, order) if as_staff else plain_card(order)
+        return await full_card(session, order) if access.as_staff else plain_card(order)
 
 
 @router.get("/my-orders")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
@@ -12,8 +13,8 @@ from starlette.requests import Request
 
 from chassis.concurrency import check_version
 from chassis.db import Database
-from chassis.edge import Caller, staff
-from chassis.problems import Unauthorised
+from chassis.edge import Caller, Permission, staff
+from chassis.problems import Forbidden, Unauthorised
 from contracts.accounts import Role
 from services.orders import links
 from services.orders.errors import OrderNotFound, ProviderAway, UnknownProvider
@@ -87,26 +88,38 @@ async def staff_order(session: AsyncSession, order_id: UUID, caller: Caller, see
     return order
 
 
-async def scope_of(db: Database, order_id: UUID, key: str | None, caller: Caller) -> UUID:
-    """The organisation in which the caller may see the order: by the signed link, as staff, or as its own buyer.
+@dataclass(frozen=True, slots=True)
+class Access:
+    """In which organisation an order is, and whether the caller is there as one of its staff or as the buyer."""
 
-    Raises `Unauthorised` or `OrderNotFound`.
+    organisation: UUID
+    as_staff: bool = False
+
+
+async def access_to(
+    db: Database, order_id: UUID, key: str | None, caller: Caller, needed: Permission = ORDER_STAFF
+) -> Access:
+    """How the caller may work with the order: by the signed link, as staff with the roles `needed`, or as its buyer.
+
+    Raises `Unauthorised`, `Forbidden` or `OrderNotFound`.
     """
     if key is not None:
         link = links.verify(key)
         if link.subject != order_id:
             raise Unauthorised("The link opens another order.")
-        return link.organisation
-    if caller.has(*ORDER_STAFF.roles):
-        return caller.staff_organisation
+        return Access(link.organisation)
+    if caller.has(*needed.roles):
+        return Access(caller.staff_organisation, as_staff=True)
     if caller.account_id is None:
         raise Unauthorised("Open the order by its link, or sign in.")
     async with db.for_organisation(None, caller.account_id) as session:
         # Row-level security shows a buyer only the orders of the own account.
         organisation = await session.scalar(select(Order.organisation).where(Order.id == order_id))
     if organisation is None:
+        if caller.has(*ORDER_STAFF.roles):
+            raise Forbidden(f"This needs one of the roles {', '.join(sorted(needed.roles))} in the organisation.")
         raise OrderNotFound("There is no such order, or it is not yours.")
-    return organisation
+    return Access(organisation)
 
 
 async def visible_order(session: AsyncSession, order_id: UUID, *, lock: bool = False) -> Order:

@@ -15,7 +15,7 @@ from chassis.logging import get_logger
 from chassis.problems import Unauthorised, raises
 from services.orders import links, metrics
 from services.orders.api.buyers import StartedPayment, begin_payment, start
-from services.orders.api.common import Db, Key, cause_of, provider_of, scope_of, visible_order
+from services.orders.api.common import MONEY_STAFF, Db, Key, access_to, cause_of, provider_of, visible_order
 from services.orders.errors import NotPossibleNow, PaymentNotFound, ProviderAway
 from services.orders.models import Order, Payment
 from services.orders.payments.apply import process_webhook, refresh
@@ -33,8 +33,8 @@ LARGEST_WEBHOOK = 1_000_000
 @raises(NotPossibleNow, ProviderAway)
 async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> StartedPayment:
     """Start a card payment, or another one after a refusal. If two succeed, the second goes back by itself."""
-    organisation = await scope_of(db, order_id, key, caller)
-    async with db.for_organisation(organisation) as session:
+    access = await access_to(db, order_id, key, caller, MONEY_STAFF)
+    async with db.for_organisation(access.organisation) as session:
         order = await visible_order(session, order_id, lock=True)
         payment = await open_payment(session, order, provider_of(request).name, cause_of(caller, order))
     return await start(request, payment.id)
@@ -44,8 +44,8 @@ async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: D
 @raises(NotPossibleNow, ProviderAway)
 async def pay_by_link(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> Response:
     """From the page of an order to the card page: the one that is open, or a new one."""
-    organisation = await scope_of(db, order_id, key, caller)
-    async with db.for_organisation(organisation) as session:
+    access = await access_to(db, order_id, key, caller, MONEY_STAFF)
+    async with db.for_organisation(access.organisation) as session:
         order = await visible_order(session, order_id, lock=True)
         payment = await begin_payment(session, request, order, caller)
     if payment is None:
