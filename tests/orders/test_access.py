@@ -93,6 +93,23 @@ async def test_the_words_of_a_cancellation_decide_nothing(stage: Stage) -> None:
     assert told.reason == "expired"
 
 
+async def test_who_works_in_one_theatre_is_a_buyer_in_another(stage: Stage) -> None:
+    account = uuid4()
+    employer = uuid4()
+    for_work = stage.as_staff(Role.TICKET_DESK, organisation=employer, account=account)
+    hold = stage.ticketing.hold(stage.organisation)
+    assert (await stage.checkout(hold, headers=for_work)).status == 201
+    listed = await stage.call("GET", "/my-orders", headers=for_work)
+    assert [row["id"] for row in listed.json["items"]] == [str(hold.hold_id)]
+    opened = await stage.call("GET", f"/orders/{hold.hold_id}", headers=for_work)
+    assert (opened.status, opened.json["notes"]) == (200, [])
+    assert (await stage.call("POST", f"/orders/{hold.hold_id}/payments", headers=for_work)).status == 201
+    cancelled = await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers=for_work)
+    assert (cancelled.status, cancelled.json["cancel_reason"]) == (200, "by_buyer")
+    colleague = stage.as_staff(Role.TICKET_DESK, organisation=employer)
+    assert (await stage.call("GET", f"/orders/{hold.hold_id}", headers=colleague)).status == 404
+
+
 async def test_a_buyer_cannot_cancel_what_is_paid(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation)
     answer = (await stage.checkout(hold)).json

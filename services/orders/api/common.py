@@ -108,18 +108,22 @@ async def access_to(
         if link.subject != order_id:
             raise Unauthorised("The link opens another order.")
         return Access(link.organisation)
-    if caller.has(*needed.roles):
-        return Access(caller.staff_organisation, as_staff=True)
     if caller.account_id is None:
         raise Unauthorised("Open the order by its link, or sign in.")
-    async with db.for_organisation(None, caller.account_id) as session:
-        # Row-level security shows a buyer only the orders of the own account.
-        organisation = await session.scalar(select(Order.organisation).where(Order.id == order_id))
-    if organisation is None:
-        if caller.has(*ORDER_STAFF.roles):
-            raise Forbidden(f"This needs one of the roles {', '.join(sorted(needed.roles))} in the organisation.")
+    async with db.for_organisation(caller.organisation if caller.is_staff else None, caller.account_id) as session:
+        # Row-level security shows staff the orders of their organisation, and everybody those of the own account.
+        statement = select(Order.organisation, Order.account_id).where(Order.id == order_id)
+        found = (await session.execute(statement)).one_or_none()
+    if found is None:
         raise OrderNotFound("There is no such order, or it is not yours.")
-    return Access(organisation)
+    organisation, account = found
+    if caller.serves(organisation) and caller.has(*needed.roles):
+        return Access(organisation, as_staff=True)
+    if account == caller.account_id:
+        return Access(organisation)
+    if caller.has(*ORDER_STAFF.roles):
+        raise Forbidden(f"This needs one of the roles {', '.join(sorted(needed.roles))} in the organisation.")
+    raise OrderNotFound("There is no such order, or it is not yours.")
 
 
 async def visible_order(session: AsyncSession, order_id: UUID, *, lock: bool = False) -> Order:
@@ -131,7 +135,7 @@ async def visible_order(session: AsyncSession, order_id: UUID, *, lock: bool = F
 
 
 def cause_of(caller: Caller, order: Order | None = None) -> Cause:
-    if caller.is_staff:
+    if caller.serves(order.organisation) if order else caller.is_staff:
         return Cause(caller.actor, "staff")
     return Cause(caller.email or (order.customer_email if order else None) or "buyer", "buyer")
 
