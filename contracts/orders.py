@@ -157,7 +157,10 @@ class OrderRefunded(OrderState, type="orders.order.refunded.v1"):
 
 
 class OrderChanged(OrderState, type="orders.order.changed.v1"):
-    """Something else of an order was changed: its customer, participants, lines or method."""
+    """Something else of an order was changed: its customer, participants, lines, method, or the time to pay."""
+
+    pay_by: Instant | None = None
+    """While the order awaits payment: its hold must live until then and a buffer, as with `OrderPlaced`."""
 
 
 class OrderDeleted(OrderState, type="orders.order.deleted.v1"):

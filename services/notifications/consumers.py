@@ -67,7 +67,7 @@ def build(settings: Settings) -> Consumer:
     async def order(session: AsyncSession, event: Event[OrderState]) -> None:
         await known.learn_order(session, event, owner(event))
         data = event.data
-        pay_by = data.pay_by if isinstance(data, OrderPlaced) else None
+        pay_by = data.pay_by if isinstance(data, OrderPlaced | OrderChanged) else None
         drafts = occasions.invoice_ordered(data, pay_by)
         if isinstance(data, OrderPlaced):
             drafts += occasions.order_placed(data, settings.payment_reminder_seconds)

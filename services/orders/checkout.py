@@ -68,11 +68,17 @@ async def check_out(session: AsyncSession, quote: Quote, body: Checkout, caller:
     fresh = order.stage is None or order.stage == FunnelStage.INTERESTED
     if not fresh and order.stage != FunnelStage.AWAITING_PAYMENT:
         raise NotPossibleNow("The order is already paid or cancelled.", stage=order.stage)
+    another_method = order.payment_method != body.payment_method
     _fill(order, body, customer, caller, settings)
     cause = Cause(caller.email or customer.email or "buyer", "buyer")
     if not fresh:
         _name_participants(order, holders, customer)
-        await changed(session, order, "checked_out_again", cause)
+        if another_method:
+            # However often the method is changed, the seats are not kept longer than for an invoice.
+            latest = (order.placed_at or order.created_at) + timedelta(days=settings.invoice_days)
+            pay_by = min(_pay_by(body, settings, quote.payment_seconds), latest)
+            await happen(session, order, h.MethodChanged(pay_by=pay_by), cause)
+        await changed(session, order, "checked_out_again", cause, payment_method=body.payment_method)
         return order
     order.show_id, order.title, order.starts_at = quote.show_id, quote.show_name, quote.starts_at
     lines = replace_lines(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.consumer import Consumer, Permanent
 from contracts.accounts import AccountChanged, AccountRegistered, OrganisationChanged, OrganisationRegistered
 from contracts.envelope import Event, EventData
-from contracts.orders import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
+from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
 from services.ticketing import people
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
@@ -23,8 +23,8 @@ def build(settings: Settings, board: Board, printer: Printer) -> Consumer:
     consumer = Consumer("ticketing")
     buffer = timedelta(seconds=settings.payment_buffer_seconds)
 
-    @consumer.on(OrderPlaced)
-    async def placed(session: AsyncSession, event: Event[OrderPlaced]) -> None:
+    @consumer.on(OrderPlaced, OrderChanged)
+    async def awaits_payment(session: AsyncSession, event: Event[OrderPlaced | OrderChanged]) -> None:
         await orders.order_placed(session, _organisation(event), event.data, buffer)
 
     @consumer.on(OrderPaid)

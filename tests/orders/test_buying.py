@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -160,6 +161,27 @@ async def test_checkout_twice_is_one_order_and_one_page(stage: Stage) -> None:
     assert first["payment"] == again["payment"]
     assert first["order"]["number"] == again["order"]["number"]
     assert stage.cards.calls["start"] == 1
+
+
+async def test_another_method_has_its_own_deadline_and_closes_the_card_page(stage: Stage) -> None:
+    hold = stage.ticketing.hold(stage.organisation)
+    page = (await stage.checkout(hold)).json["payment"]["payment_id"]
+    invoice = (await stage.checkout(hold, payment_method="invoice")).json
+    assert (invoice["payment"], invoice["order"]["payment_method"]) == (None, "invoice")
+    wait = datetime.fromisoformat(invoice["order"]["pay_by"]) - datetime.now(UTC)
+    assert timedelta(days=4, hours=23) < wait <= timedelta(days=5)
+    await eventually(lambda: stage.cards.card_of(page).status is ProviderStatus.CANCELLED)
+    told = await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.OrderChanged))
+    assert told[-1].payment_method is orders.PaymentMethod.INVOICE
+    assert told[-1].pay_by == datetime.fromisoformat(invoice["order"]["pay_by"])
+
+    card = (await stage.checkout(hold)).json
+    wait = datetime.fromisoformat(card["order"]["pay_by"]) - datetime.now(UTC)
+    assert timedelta(minutes=14) < wait <= timedelta(minutes=15)
+    assert card["payment"]["payment_id"] != page
+    stage.cards.pay(card["payment"]["payment_id"])
+    await stage.webhook(card["payment"]["payment_id"])
+    await stage.confirmed(hold.hold_id)
 
 
 async def test_prices_come_from_the_quote_alone(stage: Stage) -> None:

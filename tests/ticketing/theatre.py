@@ -20,6 +20,7 @@ from contracts.orders import (
     FunnelStage,
     LineKind,
     OrderCancelled,
+    OrderChanged,
     OrderExpired,
     OrderLine,
     OrderPaid,
@@ -155,6 +156,9 @@ class Order:
         return self._event(
             OrderPlaced, FunnelStage.AWAITING_PAYMENT, pay_by=pay_by or datetime.now(UTC) + timedelta(minutes=30)
         )
+
+    def changed(self, pay_by: datetime | None = None) -> Event[Any]:
+        return self._event(OrderChanged, FunnelStage.AWAITING_PAYMENT, pay_by=pay_by)
 
     def paid(self) -> Event[Any]:
         return self._event(OrderPaid, FunnelStage.PAID, status=PaymentStatus.MONEY_RECEIVED)

@@ -9,14 +9,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
-from contracts import orders as contract
 from contracts.envelope import EventData
 from services.orders import ledger, metrics
 from services.orders.enrolments import open_enrolments
 from services.orders.errors import NotPossibleNow
 from services.orders.lifecycle import keep
 from services.orders.lifecycle.load import state_of
-from services.orders.lifecycle.tell import event_of, order_fields
+from services.orders.lifecycle.tell import changed_event, event_of
 from services.orders.models import HistoryEntry, Order
 from services.orders.process import Command, Happening, NotPossible, State, decide
 from services.orders.process.commands import (
@@ -81,7 +80,7 @@ def publish(session: AsyncSession, order: Order, data: EventData) -> None:
 
 async def changed(session: AsyncSession, order: Order, what: str, cause: Cause, **details: Any) -> None:
     """Tell and record an edit that is no transition: customer, participants, notes."""
-    publish(session, order, contract.OrderChanged(**order_fields(order)))
+    publish(session, order, changed_event(order))
     record(session, order, what, cause, **details)
     await session.flush()
 

@@ -25,7 +25,6 @@ ORDER_EVENTS: dict[About, type[contract.OrderState]] = {
     About.PAID: contract.OrderPaid,
     About.CONFIRMED: contract.OrderConfirmed,
     About.EXPIRED: contract.OrderExpired,
-    About.CHANGED: contract.OrderChanged,
 }
 PAYMENT_EVENTS: dict[Money, type[contract.PaymentState]] = {
     Money.STARTED: contract.PaymentStarted,
@@ -50,6 +49,8 @@ def event_of(order: Order, command: Command) -> EventData:
         if command.what is About.PLACED:
             # What costs nothing is paid the moment it is placed.
             return contract.OrderPlaced(**order_fields(order), pay_by=_known(order.pay_by or order.placed_at))
+        if command.what is About.CHANGED:
+            return changed_event(order)
         return ORDER_EVENTS[command.what](**order_fields(order))
     if isinstance(command, TellCancelled):
         return contract.OrderCancelled(**order_fields(order), was_paid=command.was_paid, reason=command.reason)
@@ -72,6 +73,11 @@ def event_of(order: Order, command: Command) -> EventData:
     if isinstance(command, TellPayment):
         return _payment_event(order, command)
     raise TypeError(f"{command!r} is not told")
+
+
+def changed_event(order: Order) -> contract.OrderChanged:
+    waits = order.stage == FunnelStage.AWAITING_PAYMENT
+    return contract.OrderChanged(**order_fields(order), pay_by=order.pay_by if waits else None)
 
 
 def _payment_event(order: Order, command: TellPayment) -> EventData:

@@ -101,6 +101,13 @@ def _checked_out(happening: h.CheckedOut, state: State) -> Decision:
 
 
 @_on.register
+def _method_changed(happening: h.MethodChanged, state: State) -> Decision:
+    if state.stage is not FunnelStage.AWAITING_PAYMENT:
+        raise NotPossible("The order does not await payment.")
+    return let_go(replace(state, due_at=happening.pay_by)), (Tell(About.CHANGED),)
+
+
+@_on.register
 def _payment_opened(happening: h.PaymentOpened, state: State) -> Decision:
     if state.stage is not FunnelStage.AWAITING_PAYMENT:
         raise NotPossible("The order does not await payment.")

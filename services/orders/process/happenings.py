@@ -45,6 +45,13 @@ class CheckedOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MethodChanged:
+    """The buyer of a placed order wants to pay in another way, which has a deadline of its own."""
+
+    pay_by: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentOpened:
     payment_id: UUID
     provider: str
@@ -127,6 +134,7 @@ Happening = (
     | HoldReleased
     | Wished
     | CheckedOut
+    | MethodChanged
     | PaymentOpened
     | PaymentSeen
     | MarkedPaid

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
 from chassis.logging import get_logger
-from contracts.orders import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
+from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
 from contracts.ticketing import HoldConversionRefused, HoldEnd, ShowStatus, TicketsVoided
 from services.ticketing import metrics
 from services.ticketing.holds import seats
@@ -35,9 +35,11 @@ log = get_logger(__name__)
 CLOSED_SHOWS = {ShowStatus.CANCELLED, ShowStatus.FINISHED}
 
 
-async def order_placed(session: AsyncSession, organisation: UUID, order: OrderPlaced, buffer: timedelta) -> None:
+async def order_placed(
+    session: AsyncSession, organisation: UUID, order: OrderPlaced | OrderChanged, buffer: timedelta
+) -> None:
     """An order awaits payment: its hold lives until then and a little longer."""
-    if order.show_id is None:
+    if order.show_id is None or order.pay_by is None:
         return
     record = await _lock(session, order.order_id, organisation, order.show_id)
     if record.stage != OrderStage.OPEN:

@@ -55,6 +55,10 @@ class OrderLife(RuleBasedStateMachine):
     def checkout(self) -> None:
         self.world.happen(h.CheckedOut(lines=LINES, pay_by=PAY_BY))
 
+    @rule(seconds=st.integers(1, 60))
+    def another_method(self, seconds: int) -> None:
+        self.world.happen(h.MethodChanged(pay_by=self.world.now + timedelta(seconds=seconds)))
+
     @rule()
     def open_card(self) -> None:
         if len(self.world.cards) < 3:

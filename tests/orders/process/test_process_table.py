@@ -107,6 +107,7 @@ TABLE: list[tuple[str, tuple[h.Happening, ...], FunnelStage | None, list[Command
      [RevokeTickets(request=R, seats=("seat-a",), reason="refunded")]),
     ("refund all", (*CONFIRMED, REFUND_ALL), FunnelStage.CANCELLED,
      [RevokeTickets(request=R, seats=("seat-a", "seat-b"), reason="refunded")]),
+    ("another method", (*PLACED, h.MethodChanged(pay_by=LATER)), FunnelStage.AWAITING_PAYMENT, [Tell(About.CHANGED)]),
     ("marked paid", (*PLACED, MARK_PAID), FunnelStage.PAID,
      [TellPayment(what=Money.RECEIVED, payment=Q, amount=350), Tell(About.PAID)]),
     ("a course is delivered at once",
@@ -283,6 +284,7 @@ def test_the_previous_stage_of_a_cancelled_order_is_kept() -> None:
     [
         (*PLACED, CHECKOUT),
         (*PAID, OPEN_Q),
+        (*PAID, h.MethodChanged(pay_by=LATER)),
         (*PLACED, DEADLINE, OPEN_Q),
         (*PAID, MARK_PAID),
         (*PLACED, CANCEL, CANCEL),

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from chassis.db import Database
 from chassis.links import Links
 from contracts.envelope import Event, EventData, decode
-from contracts.orders import OrderCancelled, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
+from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Granted
 from services.ticketing.settings import DEVELOPMENT_KEY
@@ -51,7 +51,7 @@ class Box:
         board = board_of(self.db)
         async with self.db.as_worker() as session:
             match event.data:
-                case OrderPlaced() as data:
+                case OrderPlaced() | OrderChanged() as data:
                     await orders.order_placed(session, organisation, data, timedelta(minutes=2))
                 case OrderPaid() as data:
                     await orders.order_paid(session, board, PRINTER, organisation, data)

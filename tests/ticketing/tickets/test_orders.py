@@ -72,6 +72,15 @@ async def test_a_hold_that_expiry_finds_taken_over_frees_nothing(box):
     assert (released.seats, released.reason) == (("1-1",), "expired")
 
 
+async def test_more_time_to_pay_prolongs_the_hold_of_an_order(box):
+    order = await box.hold("1-1")
+    pay_by = datetime.now(UTC) + timedelta(minutes=15)
+    for event in (order.placed(pay_by), order.changed(), order.changed(pay_by + timedelta(days=5))):
+        await box.hear(event)
+    first, second = await box.said(order, HoldExtended)
+    assert second.expires_at - first.expires_at == timedelta(days=5)
+
+
 async def test_a_placed_order_prolongs_its_hold_and_takes_it_back_after_expiry(box):
     order = await box.hold("1-1", lifetime=0.05)
     await asyncio.sleep(0.1)
