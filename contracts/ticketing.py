@@ -98,6 +98,8 @@ class HoldExtended(EventData, type="ticketing.hold.extended.v1"):
     expires_at: Instant
     seats: tuple[str, ...] = ()
     """All seats of the hold; if it had run out, they are taken again. Empty in records written before 1.1.0."""
+    pay_by: Instant | None = None
+    """Set when staff give the buyer of an order more time: the order may be paid until then."""
 
     def key(self) -> UUID:
         return self.hold_id

@@ -63,12 +63,13 @@ async def hold_placed(session: AsyncSession, event: Event[ticketing.HoldPlaced])
             await _name_customer(session, order, account)
         rows = (seat_line(order, i, s.seat, s.label, s.zone_name, s.price.minor) for i, s in enumerate(hold.seats))
         lines = replace_lines(order, rows)
-    await happen(session, order, h.HoldPlaced(lines=lines, expires_at=hold.expires_at), TICKETING)
+    await happen(session, order, h.HoldPlaced(lines=lines), TICKETING)
 
 
 @consumer.on(ticketing.HoldExtended)
 async def hold_extended(session: AsyncSession, event: Event[ticketing.HoldExtended]) -> None:
-    await _tell(session, event.data.hold_id, h.HoldExtended(expires_at=event.data.expires_at))
+    hold = event.data
+    await _tell(session, hold.hold_id, h.HoldExtended(pay_by=hold.pay_by))
 
 
 @consumer.on(ticketing.HoldReleased)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
-from contracts import orders
+from contracts import orders, ticketing
 from services.orders.models import Order, Payment, PaymentEvent, Refund
 from services.orders.payments.provider import ProviderError, ProviderRefundStatus, ProviderStatus
 from services.orders.process.happenings import PaymentSeen
@@ -138,6 +138,17 @@ async def test_two_payments_at_once_give_one_sale_and_the_surplus_back(stage: St
     assert types.count("order.paid") == 1
     assert "order.refunded" not in types
     assert await stage.ledger_is_zero() == {"buyer": 0, "cash": 25_000, "sales": -25_000}
+
+
+async def test_staff_give_an_order_more_time(stage: Stage) -> None:
+    """TKT-20 of a booking that is ordered: the seats are kept longer, and so is the order."""
+    hold, _, _ = await placed(stage)
+    later = datetime.now(UTC) + timedelta(days=1)
+    extended = ticketing.HoldExtended(hold_id=hold.hold_id, show_id=hold.show_id, expires_at=later, pay_by=later)
+    await stage.ticketing.publish(extended, stage.organisation)
+    await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.OrderChanged))
+    card = await stage.card(hold.hold_id)
+    assert (card["stage"], datetime.fromisoformat(card["pay_by"])) == ("awaiting_payment", later)
 
 
 async def test_payment_after_expiry_gets_the_same_seats(stage: Stage) -> None:

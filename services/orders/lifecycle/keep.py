@@ -37,7 +37,6 @@ def _keep_order(order: Order, before: State, after: State, now: datetime) -> Non
     order.delivery = after.delivery
     order.sold = after.sold
     order.overpaid = after.overpaid
-    order.hold_until = after.hold_until
     order.hold_released = after.hold_released
     order.due_at = after.due_at
     order.cancelled_from = after.cancelled_from

@@ -111,7 +111,6 @@ def state_of(order: Order) -> process.State:
         ),
         sold=order.sold,
         delivery=Delivery(order.delivery),
-        hold_until=order.hold_until,
         hold_released=order.hold_released,
         due_at=order.due_at,
         cancelled_from=FunnelStage(order.cancelled_from) if order.cancelled_from else None,

@@ -59,18 +59,18 @@ def _on(happening: h.Happening, state: State) -> Decision:
 @_on.register
 def _hold_placed(happening: h.HoldPlaced, state: State) -> Decision:
     if state.stage is not None:
-        until = max(state.hold_until or happening.expires_at, happening.expires_at)
-        return replace(state, hold_until=until), ()
-    interested = replace(state, stage=FunnelStage.INTERESTED, lines=happening.lines, hold_until=happening.expires_at)
+        return state, ()
+    interested = replace(state, stage=FunnelStage.INTERESTED, lines=happening.lines)
     return interested, (Tell(About.INTERESTED),)
 
 
 @_on.register
 def _hold_extended(happening: h.HoldExtended, state: State) -> Decision:
-    """Staff may give a buyer more time (TKT-20); our own prolongation of a placed order does not move its deadline."""
-    if state.hold_until is not None and happening.expires_at <= state.hold_until:
-        return state, ()
-    return replace(state, hold_until=happening.expires_at), ()
+    """Staff may give a buyer more time (TKT-20); no other prolongation of a placed order moves its deadline."""
+    more = happening.pay_by
+    if state.stage is FunnelStage.AWAITING_PAYMENT and more and state.due_at and more > state.due_at:
+        return replace(state, due_at=more), (Tell(About.CHANGED),)
+    return state, ()
 
 
 @_on.register

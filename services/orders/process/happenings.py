@@ -14,12 +14,12 @@ from services.orders.process.state import CancelReason, Line, PaymentStage
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldPlaced:
     lines: tuple[Line, ...]
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldExtended:
-    expires_at: datetime
+    pay_by: datetime | None = None
+    """Set by staff who give the order more time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

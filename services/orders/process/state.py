@@ -125,7 +125,6 @@ class State:
     sold: bool = False
     """The order was paid once and its sale is in the ledger; lines that go are posted back."""
     delivery: Delivery = Delivery.NOTHING
-    hold_until: datetime | None = None
     hold_released: bool = False
     due_at: datetime | None = None
     """When `DeadlinePassed` must be decided."""

@@ -35,10 +35,11 @@ async def extend_hold(
     lifetime: timedelta | None,
     usual: timedelta,
     limit: timedelta | None,
+    buffer: timedelta,
 ) -> Hold:
     """Lets a hold live for `lifetime` from now, else for its show's booking period or the `usual` one, at most until
-    its limit. With `organisation` (of staff) the hold must
-    be theirs, and `limit` from its beginning is the limit instead.
+    its limit. With `organisation` (of staff) the hold must be theirs, and `limit` from its beginning is the limit
+    instead; an order that awaits payment gets more time too, up to a `buffer` before the end of its hold.
 
     Raises `NoSuchHold`, `HoldEnded` and `HoldAtItsLimit`.
     """
@@ -55,11 +56,13 @@ async def extend_hold(
             f"This hold ends at {hold.expires_at:%H:%M:%S} UTC and cannot be extended. Place the order before.",
             expires_at=hold.expires_at.isoformat(),
         )
-    await prolong(session, hold, until)
+    order = await session.get(OrderRecord, hold_id) if organisation is not None else None
+    ordered = order is not None and order.stage == OrderStage.OPEN
+    await prolong(session, hold, until, pay_by=until - buffer if ordered else None)
     return hold
 
 
-async def prolong(session: AsyncSession, hold: Hold, until: datetime) -> bool:
+async def prolong(session: AsyncSession, hold: Hold, until: datetime, *, pay_by: datetime | None = None) -> bool:
     """Moves the end of a locked hold that has its seats, or can have them again. False if it cannot; then nothing of it
     changes but that the seats it could have had are given up."""
     kept = await seats.keep(
@@ -80,7 +83,7 @@ async def prolong(session: AsyncSession, hold: Hold, until: datetime) -> bool:
     await session.flush()
     outbox.add(
         session,
-        HoldExtended(hold_id=hold.id, show_id=hold.show_id, expires_at=until, seats=tuple(hold.seats)),
+        HoldExtended(hold_id=hold.id, show_id=hold.show_id, expires_at=until, seats=tuple(hold.seats), pay_by=pay_by),
         organisation=hold.organisation,
         version=hold.version,
         correlation_id=str(hold.id),

@@ -119,7 +119,10 @@ async def extend_hold(
         lifetime = timedelta(minutes=extension.minutes)
     limit = timedelta(seconds=settings.staff_hold_limit_seconds) if organisation else None
     usual = timedelta(seconds=settings.hold_seconds)
-    hold = await commands.extend_hold(tx, hold_id, organisation, lifetime=lifetime, usual=usual, limit=limit)
+    buffer = timedelta(seconds=settings.payment_buffer_seconds)
+    hold = await commands.extend_hold(
+        tx, hold_id, organisation, lifetime=lifetime, usual=usual, limit=limit, buffer=buffer
+    )
     return Response(await _describe(request, tx, hold), media_type="application/json")
 
 

@@ -32,7 +32,7 @@ P, Q, R = UUID(int=11), UUID(int=12), UUID(int=21)
 SEATS = (Line(id=A, reference="seat-a", amount=100), Line(id=B, reference="seat-b", amount=250))
 COURSE = (Line(id=A, reference="course", amount=100, is_seat=False),)
 
-HOLD = h.HoldPlaced(lines=SEATS, expires_at=T0)
+HOLD = h.HoldPlaced(lines=SEATS)
 CHECKOUT = h.CheckedOut(lines=SEATS, pay_by=T0)
 OPEN_P, OPEN_Q = (h.PaymentOpened(payment_id=p, provider="sandbox") for p in (P, Q))
 DEADLINE = h.DeadlinePassed(now=T0, grace_until=LATER)
@@ -108,6 +108,13 @@ TABLE: list[tuple[str, tuple[h.Happening, ...], FunnelStage | None, list[Command
     ("refund all", (*CONFIRMED, REFUND_ALL), FunnelStage.CANCELLED,
      [RevokeTickets(request=R, seats=("seat-a", "seat-b"), reason="refunded")]),
     ("another method", (*PLACED, h.MethodChanged(pay_by=LATER)), FunnelStage.AWAITING_PAYMENT, [Tell(About.CHANGED)]),
+    ("staff give more time", (*PLACED, h.HoldExtended(pay_by=LATER)), FunnelStage.AWAITING_PAYMENT,
+     [Tell(About.CHANGED)]),
+    ("and then it has not expired", (*PLACED, h.HoldExtended(pay_by=LATER), DEADLINE),
+     FunnelStage.AWAITING_PAYMENT, []),
+    ("never less time", (*PLACED, h.HoldExtended(pay_by=T0)), FunnelStage.AWAITING_PAYMENT, []),
+    ("a prolongation of ticketing's", (*PLACED, h.HoldExtended()), FunnelStage.AWAITING_PAYMENT, []),
+    ("more time for a paid order", (*PAID, h.HoldExtended(pay_by=LATER)), FunnelStage.PAID, []),
     ("marked paid", (*PLACED, MARK_PAID), FunnelStage.PAID,
      [TellPayment(what=Money.RECEIVED, payment=Q, amount=350), Tell(About.PAID)]),
     ("a course is delivered at once",

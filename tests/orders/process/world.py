@@ -41,7 +41,7 @@ class World:
         self.now = START
         self.told: Counter[object] = Counter()
         self.ledger: Counter[Account] = Counter()
-        self.inbox: list[h.Happening] = [h.HoldPlaced(lines=LINES, expires_at=PAY_BY)]
+        self.inbox: list[h.Happening] = [h.HoldPlaced(lines=LINES)]
         self.to_ticketing: list[Command] = []
         self.seats = {line.reference: "order" for line in LINES}
         self.tickets: set[str] = set()

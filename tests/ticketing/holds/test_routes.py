@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
 import pytest
 from uuid_utils.compat import uuid7
 
+from chassis.consumer import Tail
 from contracts.accounts import Role
+from contracts.envelope import Event
+from contracts.ticketing import HoldExtended
 from tests.harness import eventually
 from tests.ticketing.plans import plan
 
@@ -100,6 +104,32 @@ async def test_a_booking_is_extended_up_to_its_limit(theatre):
     )
     buyer = await theatre.call("POST", path, {"minutes": 500}, role=None, headers={"Hold-Token": desk.body["quote"]})
     assert buyer.status == 403
+
+
+async def test_the_desk_gives_the_buyer_of_an_order_more_time(theatre):
+    show = await theatre.show()
+    hold = (await theatre.hold(show, "1-1")).body
+    order = theatre.order(hold)
+    pay_by = datetime.now(UTC) + timedelta(minutes=5)
+    heard: list[HoldExtended] = []
+
+    def hear(event: Event[Any]) -> None:
+        if isinstance(event.data, HoldExtended) and str(event.data.hold_id) == hold["hold_id"]:
+            heard.append(event.data)
+
+    tail = Tail(theatre.kafka, ["ticketing.hold"], hear)
+    listening = asyncio.create_task(tail.run())
+    await tail.ready.wait()
+    await theatre.tell(order.placed(pay_by))
+    await eventually(lambda: heard)
+    extended = await theatre.call("POST", f"/holds/{hold['hold_id']}/extend", {"minutes": 60}, role=Role.TICKET_DESK)
+    assert extended.status == 200, extended.body
+    await eventually(lambda: len(heard) == 2)
+    listening.cancel()
+    by_order, by_desk = heard
+    # Ticketing's own prolongation is no wish of staff.
+    assert by_order.pay_by is None
+    assert by_desk.pay_by == by_desk.expires_at - timedelta(seconds=120)
 
 
 async def test_a_hold_belongs_to_the_buyers_account_and_never_to_the_clerks(theatre, tokens):
