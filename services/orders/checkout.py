@@ -125,7 +125,8 @@ def _fill(order: Order, body: Buying, customer: Contact, caller: Caller, setting
     order.customer_name, order.customer_email = customer.name, customer.email
     order.customer_phone = customer.phone
     if not caller.serves(order.organisation):
-        order.account_id = caller.account_id
+        # Signed out in another tab, the buyer is still who held the seats.
+        order.account_id = caller.account_id or order.account_id
     order.payment_method = PaymentMethod(body.payment_method).value
     order.locale = body.locale
     order.return_url = safe_return_url(body.return_url, settings)

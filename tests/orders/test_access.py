@@ -110,6 +110,15 @@ async def test_who_works_in_one_theatre_is_a_buyer_in_another(stage: Stage) -> N
     assert (await stage.call("GET", f"/orders/{hold.hold_id}", headers=colleague)).status == 404
 
 
+async def test_an_order_stays_with_the_account_that_chose_the_seats(stage: Stage) -> None:
+    mine = stage.tokens.headers(stage.tokens.buyer(uuid4()))
+    hold = stage.ticketing.hold(stage.organisation)
+    assert (await stage.checkout(hold, headers=mine)).status == 201
+    assert (await stage.checkout(hold)).status == 201
+    listed = await stage.call("GET", "/my-orders", headers=mine)
+    assert [row["id"] for row in listed.json["items"]] == [str(hold.hold_id)]
+
+
 async def test_a_buyer_cannot_cancel_what_is_paid(stage: Stage) -> None:
     hold = stage.ticketing.hold(stage.organisation)
     answer = (await stage.checkout(hold)).json
