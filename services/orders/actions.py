@@ -17,7 +17,7 @@ from services.orders.lifecycle import Cause, changed, happen, record
 from services.orders.lifecycle.tell import order_fields
 from services.orders.models import Note, Order
 from services.orders.process import happenings as h
-from services.orders.process.state import CancelReason
+from services.orders.process.state import CancelReason, Delivery
 from services.orders.settings import Settings
 
 
@@ -85,7 +85,7 @@ class PersonChange(Person):
 
 
 class OrderChange(BaseModel):
-    """Contact data may be corrected at any time; the names on tickets only until they exist."""
+    """Contact data may be corrected at any time; the names on tickets only until the order is paid."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -105,8 +105,9 @@ async def change_order(
     rows = {row.id: row for row in order.lines}
     for person in change.participants:
         row = rows.get(person.line_id)
-        if row is None or row.ticket_number is not None:
-            raise NotPossibleNow("The ticket exists already, or the line is not part of the order.")
+        if row is None or row.ticket_number is not None or order.delivery != Delivery.NOTHING:
+            # Asked for with `OrderPaid`, a ticket is printed with the name in it.
+            raise NotPossibleNow("The ticket exists or is being made, or the line is not part of the order.")
         holder = contact(person, region, person.name)
         row.participant_name = holder.name
         row.participant_email, row.participant_phone = holder.email, holder.phone

@@ -110,6 +110,18 @@ async def test_who_works_in_one_theatre_is_a_buyer_in_another(stage: Stage) -> N
     assert (await stage.call("GET", f"/orders/{hold.hold_id}", headers=colleague)).status == 404
 
 
+async def test_names_are_fixed_when_the_tickets_are_asked_for(stage: Stage) -> None:
+    hold = stage.ticketing.hold(stage.organisation)
+    stage.ticketing.silent.add(hold.hold_id)
+    payment = (await stage.checkout(hold)).json["payment"]["payment_id"]
+    stage.cards.pay(payment)
+    await stage.webhook(payment)
+    card = await stage.order_becomes(hold.hold_id, stage="paid")
+    body = {"participants": [{"line_id": card["lines"][0]["line_id"], "name": "Хтось інший"}]}
+    late = await stage.staff("PATCH", f"/orders/{hold.hold_id}", version=card["version"], json=body)
+    assert (late.status, late.json["type"]) == (409, "/problems/not-possible-now")
+
+
 async def test_an_order_stays_with_the_account_that_chose_the_seats(stage: Stage) -> None:
     mine = stage.tokens.headers(stage.tokens.buyer(uuid4()))
     hold = stage.ticketing.hold(stage.organisation)
