@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import jwt
@@ -24,9 +25,15 @@ class Links:
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret.get_secret_value()
 
-    def sign(self, kind: str, subject: UUID, organisation: UUID, *, ttl_seconds: float) -> str:
-        """A token that opens `subject`; `kind` keeps a link to one sort of thing from opening another."""
-        claims = {"aud": kind, "sub": str(subject), "org": str(organisation), "exp": int(time.time() + ttl_seconds)}
+    def sign(
+        self, kind: str, subject: UUID, organisation: UUID, *, ttl_seconds: float, since: datetime | None = None
+    ) -> str:
+        """A token that opens `subject`; `kind` keeps a link to one sort of thing from opening another.
+
+        With `since`, from which its time counts instead of from now, it is the same however often it is made.
+        """
+        until = (since.timestamp() if since else time.time()) + ttl_seconds
+        claims = {"aud": kind, "sub": str(subject), "org": str(organisation), "exp": int(until)}
         return jwt.encode(claims, self._secret, algorithm=ALGORITHM)
 
     def verify(self, kind: str, token: str) -> Link:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from chassis.links import Link, Links
 from services.orders.settings import Settings
 
 ORDER = "order"
+RETURN = "return"
 TTL_SECONDS = 400 * 24 * 3600.0
 """Longer than the longest season: a link in an old e-mail still opens its order."""
+
+RETURN_SECONDS = 2 * 24 * 3600.0
+"""Longer than any card page stays open."""
 
 
 class _Configured:
@@ -41,6 +46,17 @@ def verify(key: str) -> Link:
 
 def order_url(order_id: UUID, organisation: UUID) -> str:
     return public(f"/orders/{order_id}?key={order_key(order_id, organisation)}")
+
+
+def return_url(payment_id: UUID, organisation: UUID, since: datetime) -> str:
+    """Where a card page sends the buyer back. The same for a payment however often it is started."""
+    key = _links().sign(RETURN, payment_id, organisation, ttl_seconds=RETURN_SECONDS, since=since)
+    return public(f"/payments/{payment_id}/return?key={key}")
+
+
+def verify_return(key: str) -> Link:
+    """Raises `Unauthorised`."""
+    return _links().verify(RETURN, key)
 
 
 def public(path: str) -> str:

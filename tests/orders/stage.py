@@ -305,6 +305,10 @@ class Stage:
         headers = {"x-signature": signature}
         return await self.call("POST", "/webhooks/sandbox", data=json.dumps(body).encode(), headers=headers)
 
+    def way_back(self, payment_id: str) -> str:
+        """Where the card page sends the browser."""
+        return self.cards.card_of(payment_id).asked.return_url.removeprefix("http://shop.test/api/orders")
+
     async def card(self, order_id: UUID | str) -> dict[str, Any]:
         """The order card as staff see it."""
         answer = await self.staff("GET", f"/orders/{order_id}")

@@ -40,7 +40,7 @@ async def test_webhook_and_browser_return_at_once_give_one_transition(stage: Sta
     answers = await asyncio.gather(
         *(stage.webhook(payment) for _ in range(4)),
         *(stage.webhook(payment, "evt-same") for _ in range(3)),
-        *(stage.call("GET", f"/payments/{payment}/return") for _ in range(4)),
+        *(stage.call("GET", stage.way_back(payment)) for _ in range(4)),
     )
     assert {answer.status for answer in answers} == {200, 303}
     await stage.confirmed(hold.hold_id)
@@ -51,14 +51,23 @@ async def test_webhook_and_browser_return_at_once_give_one_transition(stage: Sta
 
 async def test_the_return_leads_to_the_order_or_back_to_our_page(stage: Stage) -> None:
     hold, payment, _ = await placed(stage)
-    answer = await stage.call("GET", f"/payments/{payment}/return?status=paid")
+    answer = await stage.call("GET", f"{stage.way_back(payment)}&status=paid")
     assert answer.headers["location"].startswith(f"http://shop.test/api/orders/orders/{hold.hold_id}?key=")
     assert (await stage.card(hold.hold_id))["stage"] == "awaiting_payment"
 
     own = stage.ticketing.hold(stage.organisation)
     started = await stage.checkout(own, return_url="http://shop.test/done")
-    back = await stage.call("GET", f"/payments/{started.json['payment']['payment_id']}/return")
+    back = await stage.call("GET", stage.way_back(started.json["payment"]["payment_id"]))
     assert back.headers["location"] == "http://shop.test/done"
+
+
+async def test_the_id_of_a_payment_opens_nothing(stage: Stage) -> None:
+    """It stands in the provider's pages and in events; the order's key does not."""
+    _, payment, _ = await placed(stage)
+    _, other, _ = await placed(stage)
+    bare = await stage.call("GET", f"/payments/{payment}/return")
+    foreign = await stage.call("GET", stage.way_back(other).replace(other, payment))
+    assert (bare.status, foreign.status) == (401, 401)
 
 
 async def test_a_repeated_webhook_is_processed_once(stage: Stage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -57,8 +57,19 @@ async def pay_by_link(request: Request, order_id: UUID, caller: Anybody, key: Ke
 
 
 @router.get("/payments/{payment_id}/return", status_code=303, response_class=RedirectResponse)
-async def returned(request: Request, payment_id: UUID, caller: Anybody, db: Db) -> Response:
-    """The provider sends the browser here. What became of the payment is asked there, never read from the address."""
+async def returned(
+    request: Request,
+    payment_id: UUID,
+    caller: Anybody,
+    db: Db,
+    key: Annotated[str, Query(description="Signed, in the address that the card page was given")] = "",
+) -> Response:
+    """The provider sends the browser here. What became of the payment is asked there, never read from the address.
+
+    It leads to the order and all that is in it, so knowing the payment's id is not enough.
+    """
+    if links.verify_return(key).subject != payment_id:
+        raise Unauthorised("The link is about another payment.")
     async with db.as_worker() as session:
         statement = select(Payment, Order).join(Order, Order.id == Payment.order_id).where(Payment.id == payment_id)
         found = (await session.execute(statement)).one_or_none()

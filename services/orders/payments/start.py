@@ -49,7 +49,7 @@ async def start_at_provider(db: Database, provider: PaymentProvider, payment_id:
         order_number=order.number,
         amount=order.money(payment.asked),
         description=f"{order.title} · {order.number}" if order.title else order.number,
-        return_url=links.public(f"/payments/{payment.id}/return"),
+        return_url=links.return_url(payment.id, payment.organisation, payment.created_at),
         webhook_url=links.public(f"/webhooks/{provider.name}"),
         locale=order.locale,
         customer_email=order.customer_email,
