@@ -14,7 +14,7 @@ from chassis.edge import Caller
 from chassis.problems import Invalid
 from contracts.orders import FunnelStage, LineKind, PaymentMethod
 from services.orders.contacts import Contact, Person, contact, reachable, region_of
-from services.orders.errors import HoldOver, InvoiceNotOffered, NotPossibleNow
+from services.orders.errors import HoldOver, IdTaken, InvoiceNotOffered, NotPossibleNow
 from services.orders.lifecycle import Cause, changed, create_order, happen, load
 from services.orders.lines import offer_line, replace_lines, seat_line
 from services.orders.models import Offer, Order
@@ -22,6 +22,7 @@ from services.orders.process import happenings as h
 from services.orders.quotes import Quote
 from services.orders.settings import Settings
 
+REPEATED_WITHIN = timedelta(hours=1)
 Locale = Literal["en", "uk", "pl", "ru"]
 
 
@@ -110,8 +111,8 @@ async def buy_offer(
     customer = reachable(contact(body.customer, region, "the customer"), "the customer")
     order = await create_order(session, body.order_id, offer.organisation, currency=offer.currency)
     if order.stage is not None:
-        if order.offer_id != offer.id or order.customer_email != customer.email:
-            raise NotPossibleNow("Another order has this id.")
+        if order.offer_id != offer.id or not _same_buyer(order, customer, caller):
+            raise IdTaken("Another order has this id. Make a new one, or open the order by its link.")
         return order
     _fill(order, body, customer, caller, settings)
     order.offer_id, order.title = offer.id, offer.name
@@ -119,6 +120,21 @@ async def buy_offer(
     checkout = h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings))
     await happen(session, order, checkout, Cause(customer.email or "buyer", "buyer"))
     return order
+
+
+def _same_buyer(order: Order, customer: Contact, caller: Caller) -> bool:
+    """Whether a repeated request is from who made the order: it is answered with the order's key.
+
+    Who is signed in proves it. Without an account, the same contact data do for as long as a request is repeated.
+    """
+    if order.account_id is not None:
+        return order.account_id == caller.account_id
+    same = (order.customer_name, order.customer_email, order.customer_phone) == (
+        customer.name,
+        customer.email,
+        customer.phone,
+    )
+    return same and datetime.now(UTC) - order.created_at < REPEATED_WITHIN
 
 
 def _fill(order: Order, body: Buying, customer: Contact, caller: Caller, settings: Settings) -> None:

@@ -25,6 +25,10 @@ class NotPossibleNow(Conflict):
     slug, title = "not-possible-now", "The order's state does not allow this"
 
 
+class IdTaken(Conflict):
+    slug, title = "id-taken", "Another order has this id"
+
+
 class HoldOver(Conflict):
     slug, title = "hold-over", "The seats are no longer held"
 

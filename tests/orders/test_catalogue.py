@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from contracts import orders
@@ -99,6 +102,30 @@ async def test_an_order_on_the_site_appears_as_new_and_its_payment_completes_it(
     await stage.confirmed(order_id)
     (row,) = (await stage.staff("GET", "/orders")).json["items"]
     assert (row["label"], row["total"]) == ("Paid", UAH)
+
+
+async def test_the_id_of_an_order_is_no_key_to_it(stage: Stage) -> None:
+    product = await offer(stage)
+    path = f"/offers/{product['offer_id']}/orders"
+    order_id = str(uuid7())
+    body = {"order_id": order_id, "customer": {"name": "Марʼян", "phone": "+380671234567"}}
+    assert (await stage.call("POST", path, json=body)).status == 201
+    stranger = {"order_id": order_id, "customer": {"name": "Хтось", "phone": "+380501112233"}}
+    async with stage.db.as_worker() as session:
+        old = {"id": UUID(order_id), "at": datetime.now(UTC) - timedelta(hours=2)}
+        taken = [await stage.call("POST", path, json=stranger)]
+        await session.execute(text("UPDATE orders SET created_at = :at WHERE id = :id"), old)
+    taken.append(await stage.call("POST", path, json=body))
+    other = replace(stage, organisation=uuid4())
+    elsewhere = await offer(other)
+    taken.append(await other.call("POST", f"/offers/{elsewhere['offer_id']}/orders", json=body))
+    assert [(answer.status, answer.json["type"]) for answer in taken] == [(409, "/problems/id-taken")] * 3
+
+    mine = stage.tokens.headers(stage.tokens.buyer(uuid4()))
+    own = body | {"order_id": str(uuid7())}
+    assert (await stage.call("POST", path, json=own, headers=mine)).status == 201
+    assert (await stage.call("POST", path, json=own, headers=mine)).status == 201
+    assert (await stage.call("POST", path, json=own)).status == 409
 
 
 async def test_a_course_bought_by_card_opens_at_once(stage: Stage) -> None:

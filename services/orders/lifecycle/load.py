@@ -14,6 +14,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from contracts.orders import FunnelStage, LineKind
 from services.orders import process
+from services.orders.errors import IdTaken
 from services.orders.models import Order
 from services.orders.process.state import (
     CancelReason,
@@ -44,7 +45,10 @@ async def load(session: AsyncSession, order_id: UUID, *, lock: bool = True) -> O
 
 
 async def create_order(session: AsyncSession, order_id: UUID, organisation: UUID, **fields: Any) -> Order:
-    """The order's row, locked: a new one, or the one that another event has made in the meantime."""
+    """The order's row, locked: a new one, or the one that another event has made in the meantime.
+
+    Raises `IdTaken` if the id is of an order that row-level security does not show: another organisation's.
+    """
     for attempt in range(NUMBERS_TO_TRY):
         values = {"id": order_id, "organisation": organisation, "number": number_of(order_id, attempt), **fields}
         made: Order | None = await session.scalar(
@@ -57,7 +61,7 @@ async def create_order(session: AsyncSession, order_id: UUID, organisation: UUID
         existing = await load(session, order_id)
         if existing is not None:
             return existing
-    raise RuntimeError(f"no free number for order {order_id}")
+    raise IdTaken("Another order has this id. Make a new one.")
 
 
 def number_of(order_id: UUID, attempt: int = 0) -> str:
