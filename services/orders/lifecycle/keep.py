@@ -21,7 +21,7 @@ REFUND_RETRY = timedelta(seconds=30)
 
 async def keep(session: AsyncSession, order: Order, before: State, after: State, source: str) -> None:
     now = datetime.now(UTC)
-    _keep_order(order, before, after, now)
+    _keep_order(order, after, now)
     _keep_lines(order, after)
     log = _keep_payments(order, before, after, now, source)
     _keep_refunds(order, before, after, now)
@@ -31,7 +31,7 @@ async def keep(session: AsyncSession, order: Order, before: State, after: State,
         await session.execute(insert(PaymentEvent), log)
 
 
-def _keep_order(order: Order, before: State, after: State, now: datetime) -> None:
+def _keep_order(order: Order, after: State, now: datetime) -> None:
     order.stage = after.stage
     order.payment_status = after.payment_status
     order.delivery = after.delivery
@@ -55,11 +55,9 @@ def _keep_order(order: Order, before: State, after: State, now: datetime) -> Non
         "money_refunded_at": after.payment_status is PaymentStatus.MONEY_REFUNDED,
     }
     for name, reached in stamps.items():
-        # A date already set is never lost (GAP-2).
+        # A date already set is never lost (GAP-2): not even that of the expiry of an order which late money revived.
         if reached and getattr(order, name) is None:
             setattr(order, name, now)
-    if before.stage is FunnelStage.CANCELLED and after.stage is FunnelStage.PAID:
-        order.cancelled_at = None
 
 
 def _keep_lines(order: Order, after: State) -> None:
