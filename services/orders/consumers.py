@@ -117,6 +117,7 @@ async def organisation_known(session: AsyncSession, event: Event[OrganisationSta
         "currency": data.currency,
         "locale": data.locale,
         "phone_region": data.phone_region,
+        "time_zone": data.time_zone,
         "version": event.aggregate_version,
     }
     statement = insert(Organisation).values(organisation=data.organisation_id, **values)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment
 
@@ -80,7 +81,7 @@ HEADERS = {
 """The key is in the address: nothing on the page may carry it elsewhere."""
 
 
-def order_page(order: Order, key: str) -> str:
+def order_page(order: Order, key: str, time_zone: str) -> str:
     words = WORDS.get(order.locale, WORDS["en"])
     stage = order.stage or "interested"
     payable = stage == "awaiting_payment" and order.payment_method == "card"
@@ -89,8 +90,8 @@ def order_page(order: Order, key: str) -> str:
         words=words,
         locale=order.locale,
         status=words.get(stage, stage),
-        starts_at=_moment(order.starts_at),
-        pay_by=_moment(order.pay_by),
+        starts_at=_moment(order.starts_at, time_zone),
+        pay_by=_moment(order.pay_by, time_zone),
         lines=[
             {
                 "title": line.title,
@@ -107,5 +108,13 @@ def order_page(order: Order, key: str) -> str:
     )
 
 
-def _moment(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if moment else None
+def _moment(moment: datetime | None, time_zone: str) -> str | None:
+    """On the organisation's clock, as on the ticket; UTC is named, for it is nobody's wall clock."""
+    if moment is None:
+        return None
+    try:
+        zone = ZoneInfo(time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = ZoneInfo("UTC")
+    text = moment.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+    return f"{text} UTC" if zone.key == "UTC" else text

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -11,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from contracts import orders
 from contracts.accounts import Role
 from services.orders.deadlines import measure
+from services.orders.models import Organisation
 from tests.harness import eventually
 from tests.orders.stage import Stage
 
@@ -32,6 +35,7 @@ async def test_the_signed_link_opens_one_order(stage: Stage) -> None:
 
 
 async def test_the_page_of_an_order(stage: Stage) -> None:
+    await eventually(lambda: _organisation_known(stage))
     hold = stage.ticketing.hold(stage.organisation)
     answer = await stage.checkout(hold, customer={"name": "<script>alert(1)</script>", "email": "x@example.com"})
     key = answer.json["order_key"]
@@ -40,6 +44,8 @@ async def test_the_page_of_an_order(stage: Stage) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "Очікує оплату" in page.text
     assert "Партер, ряд 1, місце 1" in page.text
+    on_the_wall = (hold.until + timedelta(days=7)).astimezone(ZoneInfo("Europe/Kyiv"))
+    assert f"<time>{on_the_wall:%Y-%m-%d %H:%M}</time>" in page.text
     assert "<script>" not in page.text
     assert "/pay?key=" in page.text
     to_card = await stage.call("GET", f"/orders/{hold.hold_id}/pay?key={key}")
@@ -50,6 +56,11 @@ async def test_the_page_of_an_order(stage: Stage) -> None:
     page = await stage.call("GET", f"/orders/{hold.hold_id}?key={key}", headers=as_browser)
     assert "http://tickets.test/documents/abc" in page.text
     assert "/pay?key=" not in page.text
+
+
+async def _organisation_known(stage: Stage) -> bool:
+    async with stage.db.as_worker() as session:
+        return await session.get(Organisation, stage.organisation) is not None
 
 
 async def test_a_signed_in_buyer_sees_and_cancels_own_orders(stage: Stage) -> None:

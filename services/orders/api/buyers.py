@@ -35,7 +35,7 @@ from services.orders.api.tables import OrderList
 from services.orders.checkout import Checkout, check_out
 from services.orders.errors import BadContact, BadQuote, HoldOver, InvoiceNotOffered, NotPossibleNow, ProviderAway
 from services.orders.lifecycle import load
-from services.orders.models import Order, OrderLine
+from services.orders.models import Order, OrderLine, Organisation
 from services.orders.page import HEADERS, order_page
 from services.orders.payments.provider import ProviderError
 from services.orders.payments.start import open_payment, open_payment_of, start_at_provider
@@ -111,7 +111,9 @@ async def open_order(request: Request, order_id: UUID, caller: Anybody, key: Key
     async with db.for_organisation(access.organisation) as session:
         order = await visible_order(session, order_id)
         if key is not None and "text/html" in request.headers.get("accept", ""):
-            return HTMLResponse(order_page(order, key), headers=HEADERS)
+            organisation = await session.get(Organisation, order.organisation)
+            zone = organisation.time_zone if organisation else "UTC"
+            return HTMLResponse(order_page(order, key, zone), headers=HEADERS)
         card = await full_card(session, order) if access.as_staff else plain_card(order)
     headers = {"ETag": etag(order.version), "Cache-Control": "no-store"}
     return JSONResponse(card.model_dump(mode="json"), headers=headers)

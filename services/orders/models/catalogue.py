@@ -64,6 +64,7 @@ class Organisation(Base):
     currency: Mapped[str]
     locale: Mapped[str]
     phone_region: Mapped[str]
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")
     version: Mapped[int]
 
 
