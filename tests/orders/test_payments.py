@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import select, update
 
 from contracts import orders, ticketing
 from services.orders.models import Order, Payment, PaymentEvent, Refund
 from services.orders.payments.provider import ProviderError, ProviderRefundStatus, ProviderStatus
+from services.orders.payments.start import MOST_PAGES
 from services.orders.process.happenings import PaymentSeen
 from services.orders.process.settle import observe
 from services.orders.process.state import Payment as PaymentState
@@ -109,6 +110,29 @@ async def test_a_refused_card_can_be_tried_again(stage: Stage) -> None:
     await stage.confirmed(hold.hold_id)
     (failed,) = await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.PaymentFailed))
     assert failed.reason == "insufficient funds"
+
+
+async def test_starting_a_payment_again_opens_no_second_page(stage: Stage) -> None:
+    hold, first, key = await placed(stage)
+    once = key | {"Idempotency-Key": uuid4().hex}
+    path = f"/orders/{hold.hold_id}/payments"
+    started = [await stage.call("POST", path, headers=once) for _ in range(3)]
+    assert [answer.status for answer in started] == [201] * 3
+    assert len({answer.body for answer in started}) == 1
+    assert started[0].json["payment_id"] != first
+    assert started[0].json["redirect_url"]
+
+
+async def test_the_pages_of_an_order_are_bounded(stage: Stage) -> None:
+    hold, _, key = await placed(stage)
+    path = f"/orders/{hold.hold_id}/payments"
+    more = [(await stage.call("POST", path, headers=key)).json["payment_id"] for _ in range(MOST_PAGES - 1)]
+    assert len(set(more)) == MOST_PAGES - 1
+    stage.cards.pay(more[-1], ProviderStatus.FAILED)
+    await stage.webhook(more[-1])
+    again = await stage.call("POST", path, headers=key)
+    assert (again.status, again.json["payment_id"]) == (201, more[-1])
+    assert again.json["redirect_url"]
 
 
 async def test_the_page_of_a_declined_card_is_closed_with_the_order(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from chassis.edge import Caller, public
+from chassis.idempotency import Once
 from chassis.logging import get_logger
 from chassis.problems import Unauthorised, raises
 from services.orders import links, metrics
@@ -31,13 +33,19 @@ LARGEST_WEBHOOK = 1_000_000
 
 @router.post("/orders/{order_id}/payments", status_code=201)
 @raises(NotPossibleNow, ProviderAway)
-async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> StartedPayment:
+async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db, once: Once) -> StartedPayment:
     """Start a card payment, or another one after a refusal. If two succeed, the second goes back by itself."""
     access = await access_to(db, order_id, key, caller, MONEY_STAFF)
     async with db.for_organisation(access.organisation) as session:
-        order = await visible_order(session, order_id, lock=True)
-        payment = await open_payment(session, order, provider_of(request).name, cause_of(caller, order))
-    return await start(request, payment.id)
+
+        async def command() -> UUID:
+            order = await visible_order(session, order_id, lock=True)
+            opened = await open_payment(session, order, provider_of(request).name, cause_of(caller, order))
+            return opened.id
+
+        payment = await once.run(session, 201, command)
+    # Started after the commit, as often as it is asked: it is the same page.
+    return await start(request, UUID(json.loads(bytes(payment.body))))
 
 
 @router.get("/orders/{order_id}/pay", status_code=303, response_class=RedirectResponse)

@@ -10,18 +10,30 @@ from uuid_utils.compat import uuid7
 
 from chassis.db import Database
 from chassis.logging import get_logger
+from contracts.orders import FunnelStage
 from services.orders import links, metrics
+from services.orders.errors import NotPossibleNow
 from services.orders.lifecycle import Cause, happen, load
 from services.orders.models import Order, Payment
 from services.orders.payments.provider import PaymentProvider, ProviderError, StartPayment
 from services.orders.process import happenings as h
-from services.orders.process.state import PaymentStage
+from services.orders.process.state import MANUAL, PAYABLE, PaymentStage
 
 log = get_logger(__name__)
 
+MOST_PAGES = 20
+"""Of one order: more cards than anybody has. Every page is asked about, and read whenever the order changes."""
+
 
 async def open_payment(session: AsyncSession, order: Order, provider: str, cause: Cause) -> Payment:
-    """A payment of a locked order that the provider does not know yet. Raises `NotPossibleNow`."""
+    """A payment of a locked order that the provider does not know yet; from the `MOST_PAGES`th on, the newest whose
+    page can be paid. Raises `NotPossibleNow`."""
+    pages = [row for row in order.payments if row.provider != MANUAL]
+    if len(pages) >= MOST_PAGES and order.stage == FunnelStage.AWAITING_PAYMENT:
+        payable = [row for row in pages if row.stage in PAYABLE and row.wanted is None]
+        if not payable:
+            raise NotPossibleNow("Too many card payments were begun for this order. Ask the organiser.")
+        return payable[-1]
     payment_id = uuid7()
     await happen(session, order, h.PaymentOpened(payment_id=payment_id, provider=provider), cause)
     return next(row for row in order.payments if row.id == payment_id)
