@@ -13,9 +13,9 @@ from chassis.jobs import Job
 from contracts.orders import FunnelStage
 from services.orders import metrics
 from services.orders.lifecycle import Cause, happen, load
-from services.orders.models import LedgerEntry, Order, Refund
+from services.orders.models import LedgerEntry, Order, Payment, Refund
 from services.orders.process import happenings as h
-from services.orders.process.state import Delivery
+from services.orders.process.state import Delivery, Wanted
 from services.orders.settings import Settings
 
 AT_ONCE = 50
@@ -59,6 +59,10 @@ async def _measure(session: AsyncSession) -> None:
     refunds, oldest = (await session.execute(waiting)).one()
     metrics.REFUNDS_WAITING.set(refunds)
     metrics.REFUND_WAIT_SECONDS.set(_age(oldest, now))
+    wanted = select(Payment.wanted, func.min(Payment.wanted_since)).where(Payment.due_at.is_not(None))
+    since = dict((await session.execute(wanted.group_by(Payment.wanted))).tuples().all())
+    for call in Wanted:
+        metrics.WANTED_SECONDS.labels(call.value).set(_age(since.get(call.value), now))
     undelivered = select(func.count()).where(
         Order.stage == FunnelStage.PAID.value, Order.delivery == Delivery.REQUESTED.value
     )

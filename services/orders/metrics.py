@@ -18,6 +18,9 @@ IN_STAGE = Gauge("orders_in_stage", "Orders by stage", ["stage"])
 OVERDUE_SECONDS = Gauge("orders_overdue_seconds", "Age of the oldest deadline that has not been decided")
 REFUNDS_WAITING = Gauge("orders_refunds_waiting", "Refunds whose money has not gone back yet")
 REFUND_WAIT_SECONDS = Gauge("orders_refund_wait_seconds", "Age of the oldest refund that is not done")
+WANTED_SECONDS = Gauge(
+    "orders_wanted_seconds", "Age of the oldest capture or cancellation that a provider has not carried out", ["call"]
+)
 UNDELIVERED = Gauge("orders_paid_without_tickets", "Paid orders whose tickets do not exist yet")
 LEDGER_SUM = Gauge("orders_ledger_sum", "Sum of all ledger entries; anything but zero is a bug")
 

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 
 from contracts import orders, ticketing
+from services.orders.deadlines import measure
+from services.orders.metrics import WANTED_SECONDS
 from services.orders.models import Order, Payment, PaymentEvent, Refund
 from services.orders.payments.provider import ProviderError, ProviderRefundStatus, ProviderStatus
 from services.orders.payments.start import MOST_PAGES
@@ -110,6 +112,24 @@ async def test_a_refused_card_can_be_tried_again(stage: Stage) -> None:
     await stage.confirmed(hold.hold_id)
     (failed,) = await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.PaymentFailed))
     assert failed.reason == "insufficient funds"
+
+
+async def test_a_capture_that_keeps_failing_is_noticed(stage: Stage) -> None:
+    """Otherwise the hold lapses, and a buyer who has paid loses the tickets."""
+    stage.cards.failing["capture"] = ProviderError("away", retryable=True)
+    hold, payment, _ = await placed(stage)
+    stage.cards.pay(payment, ProviderStatus.HELD)
+    await stage.webhook(payment)
+    await eventually(lambda: stage.cards.calls["capture"])
+    async with stage.db.as_worker() as session:
+        earlier = datetime.now(UTC) - timedelta(hours=1)
+        await session.execute(update(Payment).where(Payment.id == UUID(payment)).values(wanted_since=earlier))
+    await measure(stage.db)
+    assert 3600 <= WANTED_SECONDS.labels("capture")._value.get() < 3700
+    stage.cards.failing.clear()
+    await stage.confirmed(hold.hold_id)
+    await measure(stage.db)
+    assert WANTED_SECONDS.labels("capture")._value.get() < 3600
 
 
 async def test_starting_a_payment_again_opens_no_second_page(stage: Stage) -> None:

@@ -87,6 +87,8 @@ def _keep_payments(order: Order, before: State, after: State, now: datetime, sou
                 attempts=0,
             )
             order.payments.append(row)
+        if row.wanted != payment.wanted:
+            row.wanted_since = now if payment.wanted else None
         row.stage, row.amount, row.wanted = payment.stage, payment.amount, payment.wanted
         row.observed_at = payment.observed_at
         row.due_at, row.attempts = next_poll(payment, now), 0

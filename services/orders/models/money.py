@@ -34,6 +34,7 @@ class Payment(Base):
     observed_at: Mapped[datetime]
     reason: Mapped[str | None]
     wanted: Mapped[str | None]
+    wanted_since: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
     """When to ask the provider again."""
     attempts: Mapped[int] = mapped_column(server_default="0")

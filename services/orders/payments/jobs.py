@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.db import Database
 from chassis.jobs import Job
 from chassis.logging import get_logger
+from chassis.metrics import JOB_RUNS
 from contracts.money import Money
 from services.orders import metrics
 from services.orders.lifecycle import Cause, happen, load
@@ -48,7 +49,7 @@ async def follow_payments(providers: Providers, settings: Settings, db: Database
     """Captures and cancels what is wanted, and asks about open payments whose webhook may be lost."""
     async with db.as_worker() as session:
         claimed = await _claim_payments(session, settings)
-    await _all(partial(_follow, db, providers), claimed)
+    await _all("payments", partial(_follow, db, providers), claimed)
     return len(claimed)
 
 
@@ -117,7 +118,7 @@ async def send_refunds(providers: Providers, db: Database) -> int:
             row.attempts += 1
             row.due_at = now + min(LEASE * 2 ** min(row.attempts - 1, 8), timedelta(hours=1))
         claimed = [row.id for row in rows]
-    await _all(partial(_send_refund, db, providers), claimed)
+    await _all("refunds", partial(_send_refund, db, providers), claimed)
     return len(claimed)
 
 
@@ -167,10 +168,12 @@ async def _refund_answered(
             await happen(session, order, h.RefundFailed(refund_id=row.id, reason=reason or ""), cause)
 
 
-async def _all(work: Callable[[UUID], Awaitable[None]], ids: list[UUID]) -> None:
-    """One bad payment must not hold up the others; it comes up again when its lease is over."""
+async def _all(job: str, work: Callable[[UUID], Awaitable[None]], ids: list[UUID]) -> None:
+    """One bad payment must not hold up the others; it comes up again when its lease is over. Unless only the provider
+    is away, which has a metric of its own, it counts as a failed run of the job."""
     for id_, result in zip(ids, await asyncio.gather(*map(work, ids), return_exceptions=True), strict=True):
         if isinstance(result, ProviderError):
             log.warning("provider not reached", id=str(id_), error=str(result))
         elif isinstance(result, Exception):
-            log.error("payment job failed", id=str(id_), exc_info=result)
+            log.error("job failed", job=job, id=str(id_), exc_info=result)
+            JOB_RUNS.labels(job, "failed").inc()
