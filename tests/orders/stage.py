@@ -362,13 +362,21 @@ def own_group() -> Iterator[None]:
 async def running_ticketing(bootstrap: str) -> AsyncIterator[Ticketing]:
     ticketing_ = Ticketing(bootstrap)
     await ticketing_.producer.start()
-    tail = Tail(bootstrap, ["orders.order", "orders.payment", "orders.enrolment", "orders.offer"], ticketing_.hear)
-    task = asyncio.create_task(tail.run())
+    heard: asyncio.Queue[Event[Any]] = asyncio.Queue()
+    topics = ["orders.order", "orders.payment", "orders.enrolment", "orders.offer"]
+    tail = Tail(bootstrap, topics, heard.put_nowait)
+
+    async def answer() -> None:
+        while True:
+            await ticketing_.hear(await heard.get())
+
+    tasks = [asyncio.create_task(tail.run()), asyncio.create_task(answer())]
     await tail.ready.wait()
     try:
         yield ticketing_
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await ticketing_.producer.stop()
