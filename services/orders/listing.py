@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
@@ -78,8 +78,9 @@ class Filters(BaseModel):
     """Part of the name, e-mail or phone of the customer."""
     search: Words | None = None
     """Order number, customer or participant data, payment reference (ORD-21)."""
-    created_from: datetime | None = None
-    created_to: datetime | None = None
+    created_from: AwareDatetime | None = None
+    created_to: AwareDatetime | None = None
+    """With an offset: a bare time would be read on the server's clock."""
     ids: list[UUID] = []
     """Selected rows."""
     all: bool = False

@@ -115,6 +115,11 @@ async def test_filters_combine_and_sorting_pages(stage: Stage) -> None:
     assert seen == ["Яна", "Юрій", "Ганна", "борис", "Андрій"]
     assert (await stage.staff("GET", "/orders?cursor=nonsense")).status == 422
 
+    since = {"show_id": str(show), "all": "true", "created_from": "2026-01-01T00:00:00+02:00"}
+    assert len((await stage.staff("GET", "/orders", params=since)).json["items"]) == 3
+    bare = await stage.staff("GET", "/orders", params=since | {"created_from": "2026-01-01T00:00:00"})
+    assert bare.status == 422, "a time without a zone means nothing"
+
 
 async def test_search_by_number_and_customer(stage: Stage) -> None:
     order = await placed(stage, customer={"name": "Іван Карпенко-Карий", "phone": "067 123 45 67"})
