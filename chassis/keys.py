@@ -57,6 +57,10 @@ class Signer:
         return {"keys": [key]}
 
 
+class TokenExpired(Unauthorised):
+    """It was good once."""
+
+
 class KeySet:
     """Verifies tokens of one issuer, by the address of its key set or by the set itself."""
 
@@ -87,7 +91,7 @@ class KeySet:
                 options={"require": ["exp", "iat", "iss", "aud"]},
             )
         except jwt.ExpiredSignatureError:
-            raise Unauthorised("The token has expired. Get a new one.") from None
+            raise TokenExpired("The token has expired. Get a new one.") from None
         except (jwt.PyJWTError, ValueError) as error:
             raise Unauthorised(f"The token is not valid: {error}.") from None
         if len(self._remembered) >= REMEMBERED:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from chassis.keys import KeySet
+from chassis.keys import KeySet, TokenExpired
 from chassis.problems import Unauthorised
 from services.orders.errors import BadQuote, HoldOver
 
@@ -42,9 +42,9 @@ async def verify(keys: KeySet, token: str, order_id: UUID) -> Quote:
     """The quote of the hold with the order's id. Raises `BadQuote`, or `HoldOver` when its time has passed."""
     try:
         claims = await keys.verify(token, audience=AUDIENCE, issuer=ISSUER)
-    except Unauthorised as error:
-        if "expired" in error.detail:
-            raise HoldOver("The hold has expired. Choose the seats again.") from None
+    except TokenExpired:
+        raise HoldOver("The hold has expired. Choose the seats again.") from None
+    except Unauthorised:
         raise BadQuote("The quote is not signed by ticketing.") from None
     try:
         quote = _read(claims)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
+from chassis.keys import KeySet, TokenExpired
 from contracts import orders
 from services.orders.payments.provider import ProviderStatus
 from tests.harness import eventually
@@ -182,6 +184,15 @@ async def test_another_method_has_its_own_deadline_and_closes_the_card_page(stag
     stage.cards.pay(card["payment"]["payment_id"])
     await stage.webhook(card["payment"]["payment_id"])
     await stage.confirmed(hold.hold_id)
+
+
+async def test_a_quote_that_has_expired_is_a_hold_that_is_over(stage: Stage) -> None:
+    over = stage.ticketing.hold(stage.organisation, seconds=-300)
+    answer = await stage.checkout(over)
+    assert (answer.status, answer.json["type"]) == (409, "/problems/hold-over")
+    keys = KeySet(inline=json.dumps(stage.ticketing.signer.jwks()))
+    with pytest.raises(TokenExpired):
+        await keys.verify(over.quote, audience="quote", issuer="footlights-ticketing")
 
 
 async def test_prices_come_from_the_quote_alone(stage: Stage) -> None:
