@@ -190,13 +190,6 @@ def dies_with_us() -> tuple[str, ...]:
     return prefix if works else ()
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def free_ports(count: int) -> list[int]:
     """Several different free ports, below those that the system gives to outgoing connections: such a one might be
     taken between being found free and being listened on."""

@@ -44,9 +44,3 @@ async def balances(session: AsyncSession, organisation: UUID) -> list[dict[str, 
         {"account": account, "balance": {"minor": int(total), "currency": currency}, "entries": entries}
         for currency, account, total, entries in rows
     ]
-
-
-async def entries_of(session: AsyncSession, order_id: UUID) -> list[LedgerEntry]:
-    """What the ledger says of one order, oldest first."""
-    statement = select(LedgerEntry).where(LedgerEntry.order_id == order_id).order_by(LedgerEntry.id)
-    return list(await session.scalars(statement))
