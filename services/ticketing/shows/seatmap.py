@@ -14,7 +14,7 @@ import heapq
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -57,13 +57,27 @@ READ = text("""
 VERSION = text("SELECT version FROM show WHERE id = :show_id")
 
 
-@dataclass(frozen=True, slots=True)
 class View:
-    """An answer ready to be sent."""
+    """An answer. Each form is written when somebody first asks for it: in an on-sale the map changes all the time, and
+    most lookers ask for one form."""
 
-    etag: str
-    full: bytes
-    compact: bytes
+    def __init__(self, show_id: UUID, version: int, seats: Sequence[str], states: bytes) -> None:
+        self._head = {"show_id": str(show_id), "version": version}
+        self._seats = seats
+        self._states = states
+
+    @cached_property
+    def etag(self) -> str:
+        return f'"{hashlib.blake2b(self._states, digest_size=12).hexdigest()}"'
+
+    @cached_property
+    def full(self) -> bytes:
+        states = {seat: NAMES[state] for seat, state in zip(self._seats, self._states, strict=True)}
+        return orjson.dumps({**self._head, "seats": states})
+
+    @cached_property
+    def compact(self) -> bytes:
+        return orjson.dumps({**self._head, "states": self._states.decode(), "legend": LEGEND})
 
 
 class _Map:
@@ -117,18 +131,13 @@ class _Map:
 
     def view(self) -> View:
         if self._view is None or self._view[0] != self.version:
-            self._view = self.version, self._render()
+            self._view = self.version, View(self.layout.show_id, self.version, self.seats, bytes(self.states))
         return self._view[1]
 
-    def _render(self) -> View:
-        head = {"show_id": str(self.layout.show_id), "version": self.version}
-        states = self.states
-        full = {seat: NAMES[states[position]] for position, seat in enumerate(self.seats)}
-        return View(
-            etag=f'"{hashlib.blake2b(states, digest_size=12).hexdigest()}"',
-            full=orjson.dumps({**head, "seats": full}),
-            compact=orjson.dumps({**head, "states": states.decode(), "legend": LEGEND}),
-        )
+    def requeue(self) -> None:
+        """Forgets the ends that seats no longer have: each whole reading queues every held seat anew."""
+        self.queue = [(end, seat) for seat, end in self.ends.items()]
+        heapq.heapify(self.queue)
 
     def _set(self, seat: str, state: int) -> None:
         position = self.index.get(seat)
@@ -150,6 +159,8 @@ class SeatMaps:
     async def view(self, show_id: UUID) -> tuple[Layout, View]:
         """The seats as they are now. Raises `NoSuchShow`."""
         found = self._maps.get(show_id) or await self._open(show_id)
+        if show_id in self._maps:
+            self._maps.move_to_end(show_id)
         if found.must_read(self._refresh_seconds):
             async with found.lock:
                 if found.must_read(self._refresh_seconds):
@@ -249,4 +260,5 @@ class SeatMaps:
             else:
                 found.hold(row.seat, row.hold_id, row.seconds)
         if whole:
+            found.requeue()
             found.read_at = time.monotonic()
