@@ -97,6 +97,7 @@ def create(
             one_time=bool(memberships),
             locale=locale,
             memberships=memberships,
+            made_by=next(iter(memberships), None),
         )
         console.print(f"Created {email}. Password: [bold]{password}[/]")
 
@@ -177,4 +178,5 @@ async def ensure_account(
         password=password,
         locale=organisation.locale,
         memberships={organisation.id: roles} if roles else None,
+        made_by=organisation.id if roles else None,
     )

@@ -111,8 +111,10 @@ async def create_account(
     phone: str | None = None,
     locale: str = "en",
     memberships: Mapping[UUID, Iterable[Role]] | None = None,
+    made_by: UUID | None = None,
 ) -> Account:
-    """An account of a buyer or, with `memberships`, of staff (ROL-13, ROL-15).
+    """An account of a buyer or, with `memberships`, of staff (ROL-13, ROL-15); `made_by` is the organisation that may
+    give it a new one-time password.
 
     Give `password_hash` where the hash is made before the transaction. Raises `AccountExists`, `UnusableEmail`.
     """
@@ -128,6 +130,7 @@ async def create_account(
         locale=locale,
         password_hash=password_hash,
         password_expires_at=datetime.now(UTC) + ONE_TIME if one_time else None,
+        made_by=made_by,
         memberships=[
             Membership(organisation=organisation, roles=_texts(roles))
             for organisation, roles in (memberships or {}).items()
@@ -171,6 +174,8 @@ async def set_roles(
         if membership is not None:
             account.memberships.remove(membership)
             await session.delete(membership)
+        if account.made_by == organisation:
+            account.made_by = None
     elif membership is None:
         code = token_hex(8) if invited else None
         account.memberships.append(

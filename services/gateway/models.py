@@ -54,6 +54,8 @@ class Account(Base):
     """None: nobody can sign in with a password."""
     password_expires_at: Mapped[datetime | None]
     """Set for a one-time password (ROL-13): until it is changed, it opens nothing but changing it."""
+    made_by: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"))
+    """The organisation that made the account for a member of its staff. None: the person opened it, or has left."""
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 

@@ -78,6 +78,7 @@ async def create_staff(new: NewStaff, caller: Giver, request: Request) -> NewSta
                 password_hash=password_hash,
                 one_time=True,
                 memberships={organisation: new.roles},
+                made_by=organisation,
             )
         elif _membership(account, organisation) is not None:
             raise Conflict("This person works for the organisation already; change their roles instead.")
@@ -123,14 +124,15 @@ async def remove_staff(account_id: UUID, caller: Giver, request: Request) -> Non
 async def reset_password(account_id: UUID, caller: Giver, request: Request) -> OneTimePassword:
     """A new one-time password for a member of staff who lost theirs; ends their sessions and API keys.
 
-    409 for an account that belongs to another organisation too: this one cannot decide about it.
+    409 for an account that the organisation did not make, or that works for another one too: whoever gets the password
+    also sees what the person bought elsewhere.
     """
     password = passwords.one_time_password()
     password_hash = await passwords.hash_password(password)
     async with _db(request).as_worker() as session:
-        account, membership = await _load_member(session, caller, account_id)
-        if len(account.memberships) > 1 or membership.invitation_hash is not None:
-            raise SharedAccount("The account is not this organisation's alone; the person must reset it.")
+        account, _ = await _load_member(session, caller, account_id)
+        if len(account.memberships) > 1 or account.made_by != caller.staff_organisation:
+            raise SharedAccount("The account is not this organisation's alone; the operators of the platform can reset it.")
         await accounts.set_password(session, account, password_hash, one_time=True)
     _identities(request).forget(account_id=account_id)
     return OneTimePassword(one_time_password=password)

@@ -93,15 +93,43 @@ async def test_roles_change_and_end_at_once(gateway: Gateway) -> None:
 
 async def test_a_lost_password_is_replaced_unless_the_account_is_shared(gateway: Gateway) -> None:
     head = await gateway.signed_in("resetting@theatre.example", roles=HEAD)
-    desk = await gateway.signed_in("lost@theatre.example", roles={"theatre": [Role.TICKET_DESK]})
-    desk_id = (await desk.ask("GET", "/auth/me"))[1]["account"]["id"]
-    status, body = await head.ask("POST", f"/accounts/{desk_id}/one-time-password")
+    new = {"email": "lost@theatre.example", "name": "Lost", "roles": ["ticket_desk"]}
+    made = (await head.ask("POST", "/accounts", json=new))[1]
+    desk = gateway.browser()
+    await desk.sign_in(new["email"], made["one_time_password"])
+    await desk.ask("POST", "/auth/password", json={"current": made["one_time_password"], "new": PASSWORD})
+    status, body = await head.ask("POST", f"/accounts/{made['id']}/one-time-password")
     assert status == 201
     assert (await desk.ask("GET", "/auth/me"))[0] == 401, "old sessions are over"
     assert (await desk.sign_in("lost@theatre.example", body["one_time_password"]))[0] == 200
     both = await gateway.account("both@example.com", roles={"theatre": [Role.TICKET_DESK], "school": [Role.SUPPORT]})
     status, problem = await head.ask("POST", f"/accounts/{both.id}/one-time-password")
     assert (status, problem["type"]) == (409, "/problems/shared-account")
+
+
+async def test_an_organisation_does_not_get_into_the_account_of_a_buyer_who_joined_it(gateway: Gateway) -> None:
+    head = await gateway.signed_in("nosy@theatre.example", roles=HEAD)
+    buyer = await gateway.signed_in("joined@example.com")
+    new = {"email": "joined@example.com", "name": "B", "roles": ["ticket_desk"]}
+    made = (await head.ask("POST", "/accounts", json=new))[1]
+    accepted = await buyer.ask("POST", "/auth/invitations/accept", json={"code": made["invitation_code"]})
+    assert accepted[0] == 200
+    status, problem = await head.ask("POST", f"/accounts/{made['id']}/one-time-password")
+    assert (status, problem["type"]) == (409, "/problems/shared-account")
+    assert (await buyer.ask("GET", "/auth/me"))[0] == 200, "still signed in"
+
+
+async def test_who_left_an_organisation_and_comes_back_is_their_own(gateway: Gateway) -> None:
+    head = await gateway.signed_in("leaving@theatre.example", roles=HEAD)
+    new = {"email": "leaver@theatre.example", "name": "L", "roles": ["ticket_desk"]}
+    made = (await head.ask("POST", "/accounts", json=new))[1]
+    assert (await head.ask("DELETE", f"/accounts/{made['id']}"))[0] == 204
+    code = (await head.ask("POST", "/accounts", json=new))[1]["invitation_code"]
+    leaver = gateway.browser()
+    await leaver.sign_in(new["email"], made["one_time_password"])
+    await leaver.ask("POST", "/auth/password", json={"current": made["one_time_password"], "new": PASSWORD})
+    assert (await leaver.ask("POST", "/auth/invitations/accept", json={"code": code}))[0] == 200
+    assert (await head.ask("POST", f"/accounts/{made['id']}/one-time-password"))[0] == 409
 
 
 async def test_an_expired_one_time_password_opens_nothing(gateway: Gateway) -> None:
