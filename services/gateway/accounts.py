@@ -145,14 +145,14 @@ async def create_account(
 async def set_password(
     session: AsyncSession, account: Account, password_hash: str, *, one_time: bool = False, keep: UUID | None = None
 ) -> None:
-    """Replaces the password and ends every session but `keep`. A one-time password must be changed after sign-in."""
+    """Replaces the password and ends every session but `keep`, and every API key: whoever got in may have made one. A
+    one-time password must be changed after sign-in."""
     account.password_hash = password_hash
     account.password_expires_at = datetime.now(UTC) + ONE_TIME if one_time else None
     await session.execute(
         delete(SignInSession).where(SignInSession.account_id == account.id, SignInSession.id.is_distinct_from(keep))
     )
-    if one_time:
-        await session.execute(delete(ApiKey).where(ApiKey.account_id == account.id))
+    await session.execute(delete(ApiKey).where(ApiKey.account_id == account.id))
 
 
 async def change_person(session: AsyncSession, account: Account, **changes: str | None) -> None:

@@ -158,7 +158,8 @@ async def change_me(change: PersonChange, caller: SignedInCaller, request: Reque
 @router.post("/password", status_code=204)
 @raises(Conflict, SessionNeeded, TooManyAttempts, WrongPassword)
 async def change_password(change: PasswordChange, caller: SignedInCaller, request: Request) -> None:
-    """Changes the password and ends all other sessions. After a one-time password this opens the roles (ROL-13)."""
+    """Changes the password, and ends all other sessions and every API key: make new ones for your programs. After a
+    one-time password this opens the roles (ROL-13)."""
     identity = _session_identity(request)
     attempts: Attempts = request.app.state.attempts
     attempts.start(str(identity.account_id), _address(request))

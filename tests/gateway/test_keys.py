@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from contracts.accounts import Role
 from services.gateway.models import ApiKey
-from tests.gateway.conftest import Browser, Gateway
+from tests.gateway.conftest import PASSWORD, Browser, Gateway
 
 DESK = {"theatre": [Role.TICKET_DESK, Role.ORGANIZER]}
 
@@ -55,6 +55,16 @@ async def test_a_key_ends_by_revocation_at_once_and_by_its_date(gateway: Gateway
         change = update(ApiKey).where(ApiKey.id == late["id"])
         await session.execute(change.values(expires_at=datetime.now(UTC) - timedelta(seconds=1)))
     assert (await gateway.ask("GET", "/auth/me", headers=bearer(late["key"])))[0] == 401
+
+
+async def test_a_new_password_ends_every_key(gateway: Gateway) -> None:
+    browser = await gateway.signed_in("stolen-session@example.com")
+    key = bearer((await key_of(browser))["key"])
+    assert (await gateway.ask("GET", "/auth/me", headers=key))[0] == 200
+    changed = {"current": PASSWORD, "new": "another password"}
+    assert (await browser.ask("POST", "/auth/password", json=changed))[0] == 204
+    assert (await gateway.ask("GET", "/auth/me", headers=key))[0] == 401
+    assert (await browser.ask("GET", "/auth/api-keys"))[1]["items"] == []
 
 
 async def test_a_key_has_no_more_roles_than_its_maker(gateway: Gateway) -> None:
