@@ -8,7 +8,7 @@ again). Open the stream first and fetch the map then, and no change falls betwee
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from secrets import token_hex
@@ -114,6 +114,8 @@ class Shows:
         self._shows: OrderedDict[UUID, Show] = OrderedDict()
         self._epoch = token_hex(6)
         self.listening = 0
+        self.of_address: Counter[str] = Counter()
+        """Open streams by the client's address."""
 
     @property
     def full(self) -> bool:
@@ -149,7 +151,7 @@ class Shows:
             show.publish("reset", {})
 
     async def stream(
-        self, show_id: UUID, last_event_id: str | None, heartbeat_seconds: float
+        self, show_id: UUID, last_event_id: str | None, heartbeat_seconds: float, address: str = ""
     ) -> AsyncGenerator[bytes, None]:
         """Server-sent events for one listener, until it goes or is sent away."""
         show = self._show(show_id)
@@ -160,6 +162,7 @@ class Shows:
         start = [*missed, first] if missed else [first]
         show.listeners.add(listener)
         self.listening += 1
+        self.of_address[address] += 1
         metrics.LIVE_LISTENERS.set(self.listening)
         try:
             yield b"retry: 2000\n\n" + b"".join(start)
@@ -169,6 +172,9 @@ class Shows:
             self._show(show_id).listeners.discard(listener)
             show.listeners.discard(listener)
             self.listening -= 1
+            self.of_address[address] -= 1
+            if not self.of_address[address]:
+                del self.of_address[address]
             metrics.LIVE_LISTENERS.set(self.listening)
 
     def _show(self, show_id: UUID) -> Show:

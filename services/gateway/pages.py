@@ -12,9 +12,11 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from chassis.edge import public
-from chassis.problems import NotFound, Unavailable
+from chassis.problems import NotFound, TooManyRequests, Unavailable
 from services.gateway.documents import Documents
+from services.gateway.limits import Networks
 from services.gateway.live import Shows
+from services.gateway.settings import Settings
 
 router = APIRouter(dependencies=[Depends(public())])
 
@@ -119,9 +121,14 @@ async def live(
     `show`: the status of the show changed.
     """
     shows: Shows = request.app.state.shows
+    settings: Settings = request.app.state.settings
     if shows.full:
         raise Unavailable("Too many live streams are open. Fetch the map from time to time instead.", retry_after=30)
-    parts = shows.stream(show_id, last_event_id, request.app.state.settings.live_heartbeat_seconds)
+    address = request.client.host if request.client else ""
+    most = settings.live_listeners_per_address
+    if shows.of_address[address] >= most and address not in Networks(settings.exempt_networks):
+        raise TooManyRequests(f"Your address has {most} live streams open. Close one first.", retry_after=30)
+    parts = shows.stream(show_id, last_event_id, settings.live_heartbeat_seconds, address)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(parts, media_type="text/event-stream", headers=headers)
 

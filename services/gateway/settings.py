@@ -65,6 +65,9 @@ class Settings(ServiceSettings):
     live_history: int = 1024
     """Changes of a show kept for listeners that come back."""
     live_listeners: int = 20_000
+    live_listeners_per_address: int = 20
+    """Streams that one address may have open; a household or an office behind one address has a few. Networks in
+    `rate_exempt` may open any number."""
     live_heartbeat_seconds: float = 15.0
 
     @property

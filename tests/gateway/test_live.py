@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -234,6 +235,24 @@ async def test_the_number_of_streams_is_limited(serve_gateway: Serve) -> None:
     async with serve_gateway(live_listeners=1) as gateway, listening(gateway, uuid4()) as stream:
         await stream.next()
         assert (await gateway.ask("GET", f"/live/shows/{uuid4()}"))[0] == 503
+
+
+async def test_one_address_opens_only_so_many_streams(serve_gateway: Serve) -> None:
+    settings = {"live_listeners_per_address": 2, "rate_exempt": "", "trusted_proxies": "127.0.0.1"}
+    first, second = ({"X-Forwarded-For": f"203.0.113.{number}"} for number in (1, 2))
+    async with serve_gateway(**settings) as gateway, contextlib.AsyncExitStack() as stack:
+        path = f"{gateway.url}/live/shows/{uuid4()}"
+        open_ones = [await stack.enter_async_context(gateway.client.get(path, headers=first)) for _ in range(2)]
+        for stream in open_ones:
+            await stream.content.readline()
+        status, problem = await gateway.ask("GET", f"/live/shows/{uuid4()}", headers=first)
+        assert (status, problem["type"]) == (429, "/problems/too-many-requests")
+        async with gateway.client.get(path, headers=second) as other:
+            assert other.status == 200
+        open_ones[0].close()
+        await eventually(lambda: gateway.app.state.shows.of_address["203.0.113.1"] == 1)
+        async with gateway.client.get(path, headers=first) as again:
+            assert again.status == 200
 
 
 def _shows(history: int = 100) -> Shows:
