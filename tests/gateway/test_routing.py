@@ -225,6 +225,14 @@ async def test_rates_are_limited_per_client(serve_gateway: Serve) -> None:
         assert (await gateway.ask("GET", "/api/orders/x", headers=second))[0] == 200
 
 
+async def test_a_payment_provider_is_never_told_to_slow_down(serve_gateway: Serve) -> None:
+    async with serve_gateway(rate_per_second=1, rate_burst=2, rate_exempt="", trusted_proxies="127.0.0.1") as gateway:
+        provider = {"X-Forwarded-For": "203.0.113.9"}
+        told = [(await gateway.ask("POST", "/api/orders/webhooks/stripe", headers=provider))[0] for _ in range(10)]
+        assert told == [200] * 10
+        assert (await gateway.ask("POST", "/api/orders/x", headers=provider))[0] == 429
+
+
 async def test_a_service_that_is_down(serve_gateway: Serve) -> None:
     async with serve_gateway(orders_url="http://127.0.0.1:1") as gateway:
         async with gateway.client.get(gateway.url + "/api/orders/x") as answer:
