@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from chassis import outbox
+from chassis.concurrency import check_version
 from chassis.people import normalise_email
 from contracts.accounts import (
     AccountChanged,
@@ -76,11 +77,14 @@ async def create_organisation(
     return organisation
 
 
-async def change_organisation(session: AsyncSession, organisation_id: UUID, **changes: str | None) -> Organisation:
-    """Changes settings of an organisation by their column names."""
+async def change_organisation(
+    session: AsyncSession, organisation_id: UUID, seen: int, **changes: str | None
+) -> Organisation:
+    """Changes settings of an organisation by their column names. Raises `PreconditionFailed`."""
     organisation = await session.get(Organisation, organisation_id, with_for_update=True)
     if organisation is None:
         raise NoSuchOrganisation(f"There is no organisation {organisation_id}.")
+    check_version(seen, organisation.version)
     for column, value in changes.items():
         setattr(organisation, column, value)
     organisation.version += 1

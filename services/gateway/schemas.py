@@ -173,6 +173,8 @@ class KeyList(Output):
 
 
 class StaffOut(AccountOut):
+    version: int
+    """Of the account: `"v<version>"` is what If-Match wants."""
     roles: list[Role]
     confirmed: bool
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
+from chassis.concurrency import IfMatch, check_version, set_etag
 from chassis.db import Database
 from chassis.edge import Caller, Tx, staff
 from chassis.patches import changes
@@ -55,7 +56,7 @@ async def list_staff(caller: Giver, session: Tx) -> StaffList:
 
 @router.post("/accounts", status_code=201)
 @raises(Conflict, RolesRefused)
-async def create_staff(new: NewStaff, caller: Giver, request: Request) -> NewStaffOut:
+async def create_staff(new: NewStaff, caller: Giver, request: Request, response: Response) -> NewStaffOut:
     """Gives a person roles in the organisation (ROL-13).
 
     A new person gets a one-time password, to be changed at the first sign-in. A person who has an account on the
@@ -86,23 +87,34 @@ async def create_staff(new: NewStaff, caller: Giver, request: Request) -> NewSta
             code = await accounts.set_roles(session, account, organisation, new.roles, invited=True)
             # Until the person confirms, the organisation learns nothing of them but what it entered itself.
             shown = AccountOut(id=account.id, email=new.email, name=new.name, phone=new.phone, locale=new.locale)
+            set_etag(response, account.version)
             return NewStaffOut(
-                **shown.model_dump(), roles=new.roles, confirmed=False, one_time_password=None, invitation_code=code
+                **shown.model_dump(),
+                version=account.version,
+                roles=new.roles,
+                confirmed=False,
+                one_time_password=None,
+                invitation_code=code,
             )
         answer = _staff_out(account, account.memberships[0])
+        set_etag(response, answer.version)
     return NewStaffOut(**answer.model_dump(), one_time_password=password, invitation_code=None)
 
 
 @router.put("/accounts/{account_id}/roles")
 @raises(RolesRefused)
-async def change_roles(account_id: UUID, new: NewRoles, caller: Giver, request: Request) -> StaffOut:
+async def change_roles(
+    account_id: UUID, new: NewRoles, seen: IfMatch, caller: Giver, request: Request, response: Response
+) -> StaffOut:
     """Replaces the roles that a member of staff has in the organisation."""
     organisation = caller.staff_organisation
     _require_may_give(caller, new.roles)
     async with _db(request).as_worker() as session:
         account, membership = await _load_member(session, caller, account_id)
+        check_version(seen, account.version)
         await accounts.set_roles(session, account, organisation, new.roles)
         answer = _staff_out(account, membership)
+    set_etag(response, answer.version)
     _identities(request).forget(account_id=account_id)
     return answer
 
@@ -132,28 +144,34 @@ async def reset_password(account_id: UUID, caller: Giver, request: Request) -> O
     async with _db(request).as_worker() as session:
         account, _ = await _load_member(session, caller, account_id)
         if len(account.memberships) > 1 or account.made_by != caller.staff_organisation:
-            raise SharedAccount("The account is not this organisation's alone; the operators of the platform can reset it.")
+            raise SharedAccount(
+                "The account is not this organisation's alone; the operators of the platform can reset it."
+            )
         await accounts.set_password(session, account, password_hash, one_time=True)
     _identities(request).forget(account_id=account_id)
     return OneTimePassword(one_time_password=password)
 
 
 @router.get("/organisation")
-async def show_organisation(caller: AnyStaff, session: Tx) -> OrganisationOut:
+async def show_organisation(caller: AnyStaff, session: Tx, response: Response) -> OrganisationOut:
     """The settings of the caller's organisation."""
     found = await accounts.find_organisation(session, str(caller.staff_organisation))
+    set_etag(response, found.version)
     return OrganisationOut.model_validate(found)
 
 
 @router.patch("/organisation")
 @raises(UnusableEmail)
-async def change_organisation(change: OrganisationChange, caller: Head, request: Request) -> OrganisationOut:
+async def change_organisation(
+    change: OrganisationChange, seen: IfMatch, caller: Head, request: Request, response: Response
+) -> OrganisationOut:
     """Changes the settings of the caller's organisation."""
     async with _db(request).as_worker() as session:
         named = changes(change, "staff_phone")
         if "staff_email" in named:
             accounts.email_key(named["staff_email"])
-        organisation = await accounts.change_organisation(session, caller.staff_organisation, **named)
+        organisation = await accounts.change_organisation(session, caller.staff_organisation, seen, **named)
+        set_etag(response, organisation.version)
         return OrganisationOut.model_validate(organisation)
 
 
@@ -182,7 +200,8 @@ def _staff_out(account: Account, membership: Membership) -> StaffOut:
     if not confirmed:
         # The person has not agreed yet: what the platform knows of them is not the organisation's.
         shown = AccountOut(id=account.id, email=account.email, name=account.email, phone=None, locale=account.locale)
-    return StaffOut(**shown.model_dump(), roles=[Role(role) for role in membership.roles], confirmed=confirmed)
+    roles = [Role(role) for role in membership.roles]
+    return StaffOut(**shown.model_dump(), version=account.version, roles=roles, confirmed=confirmed)
 
 
 def _db(request: Request) -> Database:

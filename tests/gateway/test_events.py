@@ -77,18 +77,20 @@ async def test_accounts_are_told_in_order(gateway: Gateway, events: Callable[...
 async def test_organisations_are_told(gateway: Gateway, events: Callable[..., object]) -> None:
     organisation = await gateway.organisation("opera")
     head = await gateway.signed_in("head@opera.example", roles={"opera": [Role.PROJECT_HEAD]})
-    status, changed = await head.ask(
-        "PATCH",
-        "/organisation",
-        json={"name": "Опера", "staff_email": "new@opera.example", "staff_phone": "+380441234567"},
+    change, seen = (
+        {"name": "Опера", "staff_email": "new@opera.example", "staff_phone": "+380441234567"},
+        {"If-Match": '"v1"'},
     )
+    assert (await head.ask("PATCH", "/organisation", json=change))[0] == 428
+    status, changed = await head.ask("PATCH", "/organisation", json=change, headers=seen)
     assert (status, changed["name"]) == (200, "Опера")
+    assert (await head.ask("PATCH", "/organisation", json=change, headers=seen))[0] == 412
     removed = {"staff_phone": None, "staff_email": None}
-    assert (await head.ask("PATCH", "/organisation", json=removed))[0] == 200
+    assert (await head.ask("PATCH", "/organisation", json=removed, headers={"If-Match": '"v2"'}))[0] == 200
     told = await events(organisation.id, 3)  # type: ignore[misc]
     assert [type(event.data) for event in told] == [OrganisationRegistered, OrganisationChanged, OrganisationChanged]
     assert [event.data.staff_email for event in told[1:]] == ["new@opera.example"] * 2, "it cannot be removed"
     assert [event.data.staff_phone for event in told[1:]] == ["+380441234567", None]
     assert {event.organisation for event in told} == {organisation.id}
     desk = await gateway.signed_in("desk@opera.example", roles={"opera": [Role.TICKET_DESK]})
-    assert (await desk.ask("PATCH", "/organisation", json={"name": "Mine"}))[0] == 403
+    assert (await desk.ask("PATCH", "/organisation", json={"name": "Mine"}, headers=seen))[0] == 403

@@ -55,7 +55,8 @@ async def test_support_gives_no_leading_roles(gateway: Gateway) -> None:
         ("PUT", "roles", {"roles": ["ticket_desk"]}),
         ("POST", "one-time-password", None),
     ):
-        assert (await support.ask(method, f"/accounts/{head.id}/{path}", json=body))[0] == 403
+        answer = await support.ask(method, f"/accounts/{head.id}/{path}", json=body, headers={"If-Match": '"v1"'})
+        assert answer[0] == 403
     assert (await support.ask("DELETE", f"/accounts/{head.id}"))[0] == 403
 
 
@@ -81,13 +82,21 @@ async def test_roles_change_and_end_at_once(gateway: Gateway) -> None:
     desk = await gateway.signed_in("desk@theatre.example", roles={"theatre": [Role.TICKET_DESK]})
     desk_id = (await desk.ask("GET", "/auth/me"))[1]["account"]["id"]
     new = {"roles": ["storekeeper", "organizer"]}
-    assert (await head.ask("PUT", f"/accounts/{desk_id}/roles", json=new))[0] == 200
+    roles, seen = f"/accounts/{desk_id}/roles", {"If-Match": '"v1"'}
+    assert (await head.ask("PUT", roles, json=new))[0] == 428
+    status, changed = await head.ask("PUT", roles, json=new, headers=seen)
+    assert (status, changed["version"]) == (200, 2)
+    assert (await head.ask("PUT", roles, json=new, headers=seen))[0] == 412, "somebody else was quicker"
+    listed = (await head.ask("GET", "/accounts"))[1]["items"]
+    assert next(one["version"] for one in listed if one["id"] == desk_id) == 2
     assert (await desk.ask("GET", "/auth/me"))[1]["roles"] == ["organizer", "storekeeper"]
     assert (await head.ask("DELETE", f"/accounts/{desk_id}"))[0] == 204
     assert (await desk.ask("GET", "/auth/me"))[1]["roles"] == []
     other = await gateway.signed_in("head@school.example", roles={"school": [Role.PROJECT_HEAD]})
     head_id = (await head.ask("GET", "/auth/me"))[1]["account"]["id"]
-    assert (await other.ask("PUT", f"/accounts/{head_id}/roles", json=new))[0] == 404, "another organisation's"
+    assert (await other.ask("PUT", f"/accounts/{head_id}/roles", json=new, headers=seen))[0] == 404, (
+        "another organisation's"
+    )
     assert (await head.ask("DELETE", f"/accounts/{head_id}"))[0] == 409, "oneself"
 
 

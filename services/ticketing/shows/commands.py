@@ -84,15 +84,14 @@ async def set_price_zones(
     organisation: UUID,
     show_id: UUID,
     zones: Sequence[ZoneSpec],
-    seen: int | None,
+    seen: int,
 ) -> Layout:
     """Replaces all price zones (TKT-9). Holds that exist keep the prices they were promised.
 
     Raises `NoSuchShow`, `PreconditionFailed`, `ShowClosed` and `PriceZonesRefused`.
     """
     show = await _lock(session, organisation, show_id)
-    if seen is not None:
-        check_version(seen, show.version)
+    check_version(seen, show.version)
     _must_be_open(show)
     show.version += 1
     return await _save(session, board, show, zones, ShowChanged)
@@ -107,15 +106,14 @@ async def assign_price(
     seats: Sequence[str],
     price: Money,
     name: str | None,
-    seen: int | None,
+    seen: int,
 ) -> Layout:
     """Gives the seats a price (TKT-11): they join the zone of that price (and name, if one is given), or a new zone.
 
     Raises what `set_price_zones` raises.
     """
     show = await _lock(session, organisation, show_id)
-    if seen is not None:
-        check_version(seen, show.version)
+    check_version(seen, show.version)
     _must_be_open(show)
     moved = set(seats)
     zones = [replace(z, seats=tuple(s for s in z.seats if s not in moved)) for z in await zones_of(session, show)]

@@ -106,7 +106,7 @@ async def change_show(
 @router.put("/shows/{show_id}/price-zones", dependencies=[ForgetsShow])
 @raises(ShowClosed, PriceZonesRefused)
 async def set_price_zones(
-    show_id: UUID, body: ZonesIn, seen: Seen, tx: Tx, board: TheBoard, caller: Editor, response: Response
+    show_id: UUID, body: ZonesIn, seen: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
     """Replaces the price zones (TKT-9). Holds that exist keep their prices."""
     zones = [zone.spec() for zone in body.price_zones]
@@ -117,7 +117,7 @@ async def set_price_zones(
 @router.post("/shows/{show_id}/price-zones/assign", dependencies=[ForgetsShow])
 @raises(ShowClosed, PriceZonesRefused)
 async def assign_price(
-    show_id: UUID, body: AssignIn, seen: Seen, tx: Tx, board: TheBoard, caller: Editor, response: Response
+    show_id: UUID, body: AssignIn, seen: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
     """Gives selected seats a price: they join the zone of that price, or a new one (TKT-11)."""
     layout = await commands.assign_price(

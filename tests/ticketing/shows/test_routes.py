@@ -12,6 +12,10 @@ from tests.ticketing.plans import plan, two_categories
 from tests.ticketing.theatre import SHOW_TIME
 
 
+def seen(version: int) -> dict[str, str]:
+    return {"If-Match": f'"v{version}"'}
+
+
 def uah(minor: int) -> dict[str, object]:
     return {"minor": minor, "currency": "UAH"}
 
@@ -30,7 +34,7 @@ async def test_a_show_is_created_priced_and_put_on_sale(theatre):
         {"name": "Партер", "price": uah(40_000), "categories": ["Партер"]},
         {"name": "VIP", "price": uah(90_000), "seats": ["1-1", "1-2"]},
     ]
-    priced = await theatre.call("PUT", f"{path}/price-zones", {"price_zones": zones})
+    priced = await theatre.call("PUT", f"{path}/price-zones", {"price_zones": zones}, headers=seen(1))
     assert priced.status == 200, priced.body
     assert {zone["name"]: zone["seat_count"] for zone in priced.body["price_zones"]} == {"Партер": 18, "VIP": 2}
     early = await theatre.hold(show, "1-1")
@@ -50,13 +54,16 @@ async def test_a_show_is_created_priced_and_put_on_sale(theatre):
 async def test_selected_seats_get_a_price_and_join_its_zone(theatre):
     show = await theatre.show(on_sale=False, price_zones=[])
     path = f"/shows/{show['show_id']}/price-zones/assign"
-    first = await theatre.call("POST", path, {"seats": ["1-1", "1-2"], "price": uah(30_000)})
+    first = await theatre.call("POST", path, {"seats": ["1-1", "1-2"], "price": uah(30_000)}, headers=seen(1))
     assert [(z["price"]["minor"], z["seats"]) for z in first.body["price_zones"]] == [(30_000, ["1-1", "1-2"])]
-    second = await theatre.call("POST", path, {"seats": ["1-3"], "price": uah(30_000)})
+    second = await theatre.call("POST", path, {"seats": ["1-3"], "price": uah(30_000)}, headers=seen(2))
     assert [(z["zone_id"], z["seat_count"]) for z in second.body["price_zones"]] == [
         (first.body["price_zones"][0]["zone_id"], 3)
     ]
-    third = await theatre.call("POST", path, {"seats": ["1-1"], "price": uah(50_000), "name": "Ложа"})
+    stale = await theatre.call("POST", path, {"seats": ["1-1"], "price": uah(10_000)}, headers=seen(2))
+    assert stale.status == 412
+    named = {"seats": ["1-1"], "price": uah(50_000), "name": "Ложа"}
+    third = await theatre.call("POST", path, named, headers=seen(3))
     assert {z["name"]: z["seats"] for z in third.body["price_zones"]} == {
         first.body["price_zones"][0]["name"]: ["1-2", "1-3"],
         "Ложа": ["1-1"],
@@ -94,7 +101,7 @@ async def test_price_zones_that_do_not_fit_are_refused(theatre):
         ([{"name": "A", "price": {"minor": 1, "currency": "PLN"}, "seats": ["1-1"]}], "the show in UAH"),
     ]
     for zones, said in cases:
-        answer = await theatre.call("PUT", path, {"price_zones": zones})
+        answer = await theatre.call("PUT", path, {"price_zones": zones}, headers=seen(1))
         assert answer.status == 422
         assert said in answer.body["detail"]
 
@@ -109,6 +116,11 @@ async def test_a_stale_edit_never_overwrites(theatre):
     assert (stale.status, stale.headers["ETag"]) == (412, '"v2"')
     zones = await theatre.call("PUT", f"{path}/price-zones", {"price_zones": []}, headers={"If-Match": '"v1"'})
     assert zones.status == 412
+    unseen = [
+        await theatre.call("PUT", f"{path}/price-zones", {"price_zones": []}),
+        await theatre.call("POST", f"{path}/price-zones/assign", {"seats": ["1-1"], "price": uah(1)}),
+    ]
+    assert [answer.status for answer in unseen] == [428, 428]
 
 
 @pytest.mark.shows("TKT-25")
@@ -127,7 +139,7 @@ async def test_a_new_price_holds_from_now_on_and_not_for_holds_that_exist(theatr
     show = await theatre.show(price=20_000)
     old = await theatre.hold(show, "1-1")
     zones = [{"name": "Партер", "price": uah(35_000), "categories": ["Партер"]}]
-    await theatre.call("PUT", f"/shows/{show['show_id']}/price-zones", {"price_zones": zones})
+    await theatre.call("PUT", f"/shows/{show['show_id']}/price-zones", {"price_zones": zones}, headers=seen(2))
     new = await theatre.hold(show, "1-2")
     assert new.body["total"]["minor"] == 35_000
     again = await theatre.hold(show, "1-1", hold_id=old.body["hold_id"])
