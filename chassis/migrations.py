@@ -16,34 +16,8 @@ from sqlalchemy import MetaData, pool
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from chassis import walls
 from chassis.db import service_metadata, sqlalchemy_url
-
-ROTATE = """
-CREATE FUNCTION footlights_rotate(keep interval) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-DECLARE
-    hour timestamptz;
-    name text;
-BEGIN
-    -- The relay calls this as the worker role, which may not create tables itself.
-    FOR hour IN SELECT generate_series(date_trunc('hour', now()), date_trunc('hour', now()) + '2 hours', '1 hour') LOOP
-        name := 'outbox_published_' || to_char(hour AT TIME ZONE 'UTC', 'YYYYMMDDHH24');
-        IF to_regclass(name) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF outbox_published FOR VALUES FROM (%L) TO (%L)',
-                           name, hour, hour + interval '1 hour');
-        END IF;
-    END LOOP;
-    FOR name IN
-        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-        WHERE i.inhparent = 'outbox_published'::regclass
-          AND c.relname < 'outbox_published_' || to_char((now() - keep) AT TIME ZONE 'UTC', 'YYYYMMDDHH24')
-    LOOP
-        EXECUTE format('DROP TABLE %I', name);
-    END LOOP;
-    DELETE FROM inbox WHERE handled_at < now() - interval '14 days';
-    DELETE FROM idempotency_key WHERE created_at < now() - interval '7 days';
-END $$
-"""
 
 
 class Executes(Protocol):
@@ -74,8 +48,10 @@ def upgrade(service: str, database_url: str) -> None:
 def run(metadata: MetaData) -> None:
     """Body of a service's `env.py`."""
     url = context.config.get_main_option("sqlalchemy.url")
-    if url is None:
+    folder = context.config.get_main_option("script_location")
+    if url is None or folder is None:
         raise RuntimeError("no database: run migrations by `python -m chassis.migrate <service>`")
+    service = Path(folder).parent.name
 
     def migrate(connection: Connection) -> None:
         context.configure(
@@ -83,6 +59,7 @@ def run(metadata: MetaData) -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+            wall_off(connection, service)
 
     async def connect() -> None:
         engine = create_async_engine(url, poolclass=pool.NullPool)
@@ -97,8 +74,16 @@ def run(metadata: MetaData) -> None:
 def create_chassis_tables(op: Operations) -> None:
     """Outbox, inbox and idempotency keys, for the first version of a service."""
     service_metadata().create_all(op.get_bind())
-    op.execute(ROTATE)
-    op.execute("SELECT footlights_rotate('1 hour')")
+
+
+def wall_off(connection: Connection, service: str) -> None:
+    """Brings the function and the rights of the chassis' own tables up to date, after every run of migrations: they are
+    the same in all services and belong to no version."""
+    if connection.exec_driver_sql("SELECT to_regclass('outbox')").scalar() is None:
+        return
+    connection.exec_driver_sql(walls.rotation(service))
+    connection.exec_driver_sql("SELECT footlights_rotate('12 hours')")
+    connection.exec_driver_sql(walls.rights(service))
 
 
 def protect(op: Executes, table: str, *, service: str, account_column: str | None = None) -> None:

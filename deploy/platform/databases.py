@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from chassis import walls
 from deploy.platform.processes import StartFailed
 
 KINDS = ("owner", "api", "worker")
@@ -115,6 +116,7 @@ async def grant(connection: asyncpg.Connection[asyncpg.Record], service: str, ow
         await connection.execute(
             f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA public GRANT {right} ON {kind} TO {users}"
         )
+    await connection.execute(walls.rights(service))
 
 
 async def drop_database(superuser_url: str, database: str) -> None:

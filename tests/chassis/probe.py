@@ -62,6 +62,7 @@ async def create_database(postgres: Postgres) -> DatabaseUrls:
         migrations.create_chassis_tables(op)
         op.execute("CREATE TABLE tally (customer uuid PRIMARY KEY, organisation uuid NOT NULL, names text[] NOT NULL)")
         migrations.protect(op, "tally", service="probe")
+        migrations.wall_off(connection, "probe")
 
     async with engine.begin() as connection:
         await connection.run_sync(create)
