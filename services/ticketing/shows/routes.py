@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chassis.concurrency import IfMatch, Seen, etag, set_etag
+from chassis.concurrency import IfMatch, etag, set_etag
 from chassis.edge import Caller, Tx, WorkerTx, caller_of, public, staff
 from chassis.idempotency import Once
 from chassis.patches import changes

@@ -9,10 +9,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.edge import Caller, Tx, WorkerTx, public, staff
+from chassis.db import Database
+from chassis.edge import Caller, Tx, public, staff
+from chassis.links import Link
 from chassis.problems import NotFound, raises
 from contracts.accounts import Role
 from contracts.money import Money
@@ -157,11 +160,24 @@ async def list_registrations(
     dependencies=[Depends(public())],
     responses={200: {"content": {"application/pdf": {}}}},
 )
-@raises(DocumentVoid)
-async def read_document(token: str, request: Request, tx: WorkerTx) -> Response:
+@raises(NotFound, DocumentVoid)
+async def read_document(token: str, request: Request) -> Response:
     """The tickets of one recipient as a PDF. The link is the permission."""
     printer: Printer = request.app.state.printer
+    db: Database = request.app.state.db
     link = printer.links.verify(LINK, token)
+    # No connection is held while others print: the consumer and the jobs live on the same few.
+    async with db.as_worker() as session:
+        number, printed = await _read(session, link)
+    async with _printing:
+        with metrics.DOCUMENT_SECONDS.time():
+            pdf = await asyncio.to_thread(print_document, printed)
+    headers = {"Content-Disposition": f'inline; filename="tickets-{number}.pdf"', "Cache-Control": "private, no-store"}
+    return Response(pdf, headers=headers, media_type="application/pdf")
+
+
+async def _read(tx: AsyncSession, link: Link) -> tuple[int, PrintedDocument]:
+    """The number of the first ticket of a document, and what is printed."""
     document = await tx.get(Document, link.subject)
     if document is None or document.organisation != link.organisation:
         raise NotFound("There is no such document.")
@@ -174,16 +190,10 @@ async def read_document(token: str, request: Request, tx: WorkerTx) -> Response:
     )
     if not rows:
         raise DocumentVoid("All tickets of this document were cancelled or refunded.")
-    printed = await _printed(tx, document, rows)
-    async with _printing:
-        with metrics.DOCUMENT_SECONDS.time():
-            pdf = await asyncio.to_thread(print_document, printed)
-    name = f"tickets-{rows[0].number}.pdf"
-    headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "private, no-store"}
-    return Response(pdf, headers=headers, media_type="application/pdf")
+    return rows[0].number, await _printed(tx, document, rows)
 
 
-async def _printed(tx: WorkerTx, document: Document, rows: list[TicketRow]) -> PrintedDocument:
+async def _printed(tx: AsyncSession, document: Document, rows: list[TicketRow]) -> PrintedDocument:
     show = await tx.get_one(Show, rows[0].show_id)
     hall = (await tx.execute(select(Hall.name).where(Hall.id == show.hall_id))).scalar_one()
     profile = await profile_of(tx, document.organisation)
