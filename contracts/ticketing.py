@@ -53,7 +53,7 @@ class ShowCreated(ShowState, type="ticketing.show.created.v1"):
 
 
 class ShowChanged(ShowState, type="ticketing.show.changed.v1"):
-    """A show's name, date, prices or settings were changed."""
+    """A show's name, date, prices or settings were changed, or it is over: its status is `finished` (GAP-15)."""
 
 
 class ShowSaleStarted(ShowState, type="ticketing.show.sale_started.v1"):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 from fastapi import FastAPI
 
 from chassis.app import create_app
 from chassis.consumer import Tail
+from chassis.db import Database
 from chassis.jobs import Job
 from chassis.links import Links
 from services.ticketing import consumers
@@ -18,12 +20,14 @@ from services.ticketing.holds.expiry import expire_holds
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.settings import Settings
+from services.ticketing.shows import commands
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.seatmap import SeatMaps
 from services.ticketing.tickets.codes import Codes
 from services.ticketing.tickets.issue import Printer
 
 EXPIRY_SECONDS = 1.0
+FINISH_SECONDS = 60.0
 DAY = 86_400.0
 OWN_TOPICS = ("ticketing.show", "ticketing.hold", "ticketing.ticket")
 
@@ -47,13 +51,21 @@ def create(settings: Settings | None = None) -> FastAPI:
             await asyncio.gather(listening, return_exceptions=True)
 
     board = Board()
+
+    async def finish_shows(db: Database) -> int:
+        async with db.as_worker() as session:
+            return await commands.finish_shows(session, board, timedelta(hours=settings.show_hours))
+
     app = create_app(
         settings,
         title="Footlights ticketing",
         routers=ROUTERS,
         hot_routes=HOT_ROUTES,
         consumer=consumers.build(settings, board, printer),
-        job_list=[Job("expire-holds", EXPIRY_SECONDS, expire_holds)],
+        job_list=[
+            Job("expire-holds", EXPIRY_SECONDS, expire_holds),
+            Job("finish-shows", FINISH_SECONDS, finish_shows),
+        ],
         lifespan=lifespan,
     )
     board.attach(app.state.db)

@@ -33,6 +33,9 @@ class Settings(ServiceSettings):
     staff_hold_max_seats: Annotated[int, Field(ge=1)] = 2000
     """Seats in one hold of the ticket desk: group orders."""
 
+    show_hours: Annotated[int, Field(ge=1)] = 12
+    """Nothing is sold once a show has begun. So long after that it is finished; till then late payments count."""
+
     hold_lanes: Annotated[int, Field(ge=1)] = 1
     """Lanes of this process; every show is in one."""
     hold_batch: Annotated[int, Field(ge=1)] = 128

@@ -106,7 +106,7 @@ class Stage:
             {
                 "hall_id": hall["hall_id"],
                 "name": "Лісова пісня",
-                "starts_at": datetime(2027, 3, 8, 17, tzinfo=UTC).isoformat(),
+                "starts_at": datetime(2097, 3, 8, 17, tzinfo=UTC).isoformat(),
                 "currency": "UAH",
                 "invoice_allowed": True,
                 "price_zones": zones,

@@ -34,7 +34,7 @@ from tests.events import event, publish
 from tests.harness import TokenMint, eventually
 from tests.ticketing.plans import plan
 
-SHOW_TIME = datetime(2027, 3, 8, 17, 0, tzinfo=UTC)
+SHOW_TIME = datetime(2097, 3, 8, 17, 0, tzinfo=UTC)
 
 
 @dataclass

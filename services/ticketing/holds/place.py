@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from types import TracebackType
 from typing import Self
@@ -91,7 +91,7 @@ class BoxOffice:
                 metrics.holds("repeated" if answer.repeated else "granted").inc()
                 return not answer.repeated, self.describe(layout, hold_id, answer)
             metrics.holds(answer.why).inc()
-            if (answer.why == "closed" and layout.status == "on_sale") or answer.why == "stale":
+            if (answer.why == "closed" and layout.status == "on_sale" and not _begun(layout)) or answer.why == "stale":
                 # The show was changed since we looked; look again.
                 known, layout = layout, await self._board.reload(show_id)
                 if answer.why == "stale" or layout.version != known.version:
@@ -160,6 +160,11 @@ def _held(layout: Layout, seats: Sequence[str], limit: int) -> tuple[Offer, ...]
     return tuple(layout.offers[seat] for seat in sorted(seats))
 
 
+def _begun(layout: Layout) -> bool:
+    """By our own clock: for words and for a look less. What is sold, the database's clock decides."""
+    return layout.starts_at <= datetime.now(UTC)
+
+
 def _problem(refused: Refused, layout: Layout) -> Exception:
     match refused.why:
         case "taken":
@@ -169,6 +174,8 @@ def _problem(refused: Refused, layout: Layout) -> Exception:
             return OtherHoldHasThisId("This hold id was used for other seats. Make a new id for a new hold.")
         case "ended":
             return HoldEnded("This hold has ended. Make a new one with a new id.")
+        case _ if _begun(layout):
+            return ShowNotOnSale("The show has begun; tickets are not sold any more.", show_status=str(layout.status))
         case _:
             return ShowNotOnSale("Tickets for this show are not on sale.", show_status=str(layout.status))
 

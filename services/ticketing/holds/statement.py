@@ -39,7 +39,7 @@ WITH request AS MATERIALIZED (
     SELECT request.n, request.show_id, seat.seat
     FROM request CROSS JOIN LATERAL string_to_table(request.seats, chr(31)) AS seat (seat)
 ), open_show AS MATERIALIZED (
-    SELECT id, organisation, status, version FROM show WHERE id = ANY($12::uuid[]) ORDER BY id FOR SHARE
+    SELECT id, organisation, status, starts_at, version FROM show WHERE id = ANY($12::uuid[]) ORDER BY id FOR SHARE
 ), known AS MATERIALIZED (
     SELECT id FROM hold WHERE id = ANY($1::uuid[])
 ), blocked AS MATERIALIZED (
@@ -56,7 +56,7 @@ WITH request AS MATERIALIZED (
     SELECT request.*,
            CASE WHEN known.id IS NOT NULL THEN 'known'
                 WHEN open_show.id IS NULL OR open_show.organisation <> request.organisation
-                     OR open_show.status <> 'on_sale' THEN 'closed'
+                     OR open_show.status <> 'on_sale' OR open_show.starts_at <= clock_timestamp() THEN 'closed'
                 WHEN open_show.version <> request.show_version THEN 'stale'
                 WHEN blocked.n IS NOT NULL THEN 'taken'
                 ELSE 'granted' END AS verdict,

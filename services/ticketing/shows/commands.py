@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -23,6 +23,7 @@ from services.ticketing.shows.layout import Layout, ZoneSpec
 from services.ticketing.shows.tables import PriceZoneRow, Show
 
 OPEN = {ShowStatus.DRAFT, ShowStatus.ON_SALE, ShowStatus.SALES_STOPPED, ShowStatus.REPLACED}
+FINISHED_AT_ONCE = 20
 
 
 async def create_show(
@@ -152,6 +153,23 @@ async def stop_sale(session: AsyncSession, board: Board, organisation: UUID, sho
         raise ShowClosed(f"The show is {show.status}, so there is no sale to stop.")
     show.status = ShowStatus.SALES_STOPPED
     return await _changed(session, board, show, ShowSaleStopped)
+
+
+async def finish_shows(session: AsyncSession, board: Board, after: timedelta) -> int:
+    """Finishes shows that began so long ago (GAP-15): nothing of them changes any more, and an order that is paid only
+    now gets its money back instead of tickets. Returns how many."""
+    over = await session.scalars(
+        select(Show)
+        .where(Show.status.in_(OPEN - {ShowStatus.DRAFT}), Show.starts_at <= func.clock_timestamp() - after)
+        .order_by(Show.starts_at)
+        .limit(FINISHED_AT_ONCE)
+        .with_for_update(skip_locked=True)
+    )
+    shows = list(over)
+    for show in shows:
+        show.status = ShowStatus.FINISHED
+        await _changed(session, board, show, ShowChanged)
+    return len(shows)
 
 
 async def _lock(session: AsyncSession, organisation: UUID, show_id: UUID) -> Show:

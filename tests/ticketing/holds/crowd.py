@@ -23,7 +23,7 @@ from services.ticketing.shows.tables import PriceZoneRow, Show
 from tests.ticketing.plans import plan
 
 
-async def make_show(db: Database, rows: int = 1, seats: int = 10, status: str = "on_sale") -> Layout:
+async def make_show(db: Database, rows: int = 1, seats: int = 10, status: str = "on_sale", days: float = 9) -> Layout:
     """A show of an organisation of its own; seats `1-1`, `1-2`, ..."""
     organisation, hall_id, show_id = uuid4(), uuid4(), uuid4()
     async with db.as_worker() as session:
@@ -36,7 +36,7 @@ async def make_show(db: Database, rows: int = 1, seats: int = 10, status: str = 
                 organisation=organisation,
                 hall_id=hall_id,
                 name="S",
-                starts_at=datetime.now(UTC) + timedelta(days=9),
+                starts_at=datetime.now(UTC) + timedelta(days=days),
                 currency="UAH",
                 status=status,
                 version=1,

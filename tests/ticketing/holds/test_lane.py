@@ -187,12 +187,12 @@ async def test_the_same_hold_again_is_the_same_and_another_is_refused(db):
 
 async def test_a_show_that_is_not_on_sale_or_was_changed_gives_no_seats(db):
     draft = await make_show(db, status="draft")
-    changed = await make_show(db)
+    changed, begun = await make_show(db), await make_show(db, days=-0.001)
     async with db.as_worker() as session:
         await session.execute(text("UPDATE show SET version = 2 WHERE id = :id"), {"id": changed.show_id})
     async with open_lane(db) as lane:
-        got = await answers([lane], [ask(draft, "1-1"), ask(changed, "1-1")])
-    assert got == [Refused("closed"), Refused("stale")]
+        got = await answers([lane], [ask(draft, "1-1"), ask(changed, "1-1"), ask(begun, "1-1")])
+    assert got == [Refused("closed"), Refused("stale"), Refused("closed")]
 
 
 async def test_stopping_a_sale_waits_for_holds_and_those_after_it_see_it(db):
