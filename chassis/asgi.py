@@ -21,7 +21,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Edge:
-    """Binds the request id and trace of each request, logs it and measures it, and answers what nobody handled."""
+    """Binds the request id and trace of each request for what is logged of it, measures it, and answers what nobody
+    handled."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

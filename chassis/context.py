@@ -23,7 +23,11 @@ def bind(**values: object) -> None:
 def handling(event_id: UUID, event_type: str, correlation: str | None) -> Iterator[None]:
     """Marks everything inside as caused by one event."""
     tokens = (causation_id.set(event_id), correlation_id.set(correlation))
-    with structlog.contextvars.bound_contextvars(event_id=str(event_id), event_type=event_type):
+    # The correlation of a sale is its order: its id stands in every line about it, in whatever service.
+    bound = {"event_id": str(event_id), "event_type": event_type}
+    if correlation is not None:
+        bound["correlation_id"] = correlation
+    with structlog.contextvars.bound_contextvars(**bound):
         try:
             yield
         finally:

@@ -79,6 +79,9 @@ class Permission:
         return (Unauthorised, Forbidden) if self.kind == "staff" else (Unauthorised,)
 
     async def __call__(self, request: Request) -> Caller:
+        order_id = request.path_params.get("order_id")
+        if order_id is not None:
+            context.bind(order_id=order_id)
         caller = await caller_of(request)
         if self.kind == "public":
             return caller

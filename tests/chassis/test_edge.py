@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import aiohttp
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -18,6 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from starlette.responses import Response
 
+from chassis import context
 from chassis.app import create_app, require_permissions
 from chassis.concurrency import IfMatch, check_version, set_etag
 from chassis.db import Database
@@ -69,6 +71,11 @@ async def edit(seen: IfMatch, response: Response) -> dict[str, int]:
 @router.get("/broken", dependencies=[Depends(public())])
 async def broken() -> None:
     raise RuntimeError("secret detail")
+
+
+@router.get("/orders/{order_id}/lines", dependencies=[Depends(public())])
+async def what_logs_say(order_id: str) -> dict[str, Any]:
+    return structlog.contextvars.get_contextvars()
 
 
 class Client:
@@ -215,6 +222,20 @@ async def test_readiness_names_the_part_that_is_missing(
     status, body, _ = await call("GET", "/readyz")
     assert (status, body["parts"]["database"]) == (503, "OSError: connection refused")
     assert (await call("GET", "/healthz"))[0] == 200
+
+
+async def test_every_log_line_of_a_request_names_its_order(call: Client) -> None:
+    order_id = str(uuid4())
+    _, said, _ = await call("GET", f"/orders/{order_id}/lines")
+    assert said["order_id"] == order_id
+
+
+def test_every_log_line_of_an_event_names_what_it_belongs_to() -> None:
+    event_id, order_id = uuid4(), str(uuid4())
+    with context.handling(event_id, "orders.order.paid.v1", order_id):
+        said = structlog.contextvars.get_contextvars()
+    assert (said["event_id"], said["correlation_id"]) == (str(event_id), order_id)
+    assert "correlation_id" not in structlog.contextvars.get_contextvars()
 
 
 def test_a_route_without_a_permission_does_not_start(app: FastAPI) -> None:
