@@ -1,7 +1,8 @@
 """Ed25519 signatures: tokens of the gateway, quotes of ticketing. The signer publishes its public keys as a JWK set.
 
 A verifier fetches the set when it meets a key it does not know (at most every few seconds), keeps what it has while the
-signer is away, and remembers a verified token until it expires, because verifying costs as much as a whole request.
+signer is away, and remembers verified access tokens, because verifying costs as much as a whole request. Quotes are
+large and come once or twice: they are not remembered.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ class TokenExpired(Unauthorised):
 class KeySet:
     """Verifies tokens of one issuer, by the address of its key set or by the set itself."""
 
-    def __init__(self, *, url: str = "", inline: str = "") -> None:
+    def __init__(self, *, url: str = "", inline: str = "", remember: bool = True) -> None:
         self._url = url
+        self._remember = remember
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = -REFETCH_SECONDS
         self._fetching = asyncio.Lock()
@@ -94,9 +96,10 @@ class KeySet:
             raise TokenExpired("The token has expired. Get a new one.") from None
         except (jwt.PyJWTError, ValueError) as error:
             raise Unauthorised(f"The token is not valid: {error}.") from None
-        if len(self._remembered) >= REMEMBERED:
-            self._remembered.clear()
-        self._remembered[token, audience] = claims
+        if self._remember:
+            if len(self._remembered) >= REMEMBERED:
+                self._remembered.clear()
+            self._remembered[token, audience] = claims
         return claims
 
     async def load(self) -> bool:

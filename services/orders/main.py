@@ -40,7 +40,7 @@ def create(settings: Settings | None = None, providers: Mapping[str, PaymentProv
         lifespan=lifespan,
     )
     app.state.providers = adapters
-    app.state.quote_keys = KeySet(url=settings.quote_jwks_url, inline=settings.quote_jwks)
+    app.state.quote_keys = KeySet(url=settings.quote_jwks_url, inline=settings.quote_jwks, remember=False)
     return app
 
 

@@ -24,7 +24,7 @@ AUDIENCE = "quote"
 class Quotes:
     def __init__(self, pem: str) -> None:
         self._signer = Signer(pem, ISSUER)
-        self._keys = KeySet(inline=json.dumps(self._signer.jwks()))
+        self._keys = KeySet(inline=json.dumps(self._signer.jwks()), remember=False)
 
     def jwks(self) -> dict[str, Any]:
         return self._signer.jwks()
