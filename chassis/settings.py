@@ -1,6 +1,7 @@
 """Settings of a service process, read from the environment and nowhere else.
 
-Secrets have development defaults, marked as such; with `FOOTLIGHTS_ENV=production` they are refused.
+Secrets have development defaults, marked as such; with `FOOTLIGHTS_ENV=production` they are refused, and so is whatever
+says of itself that it is for development only, wherever it stands: a password in an address, too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT = "development-only"
+"""Part of every development password and secret."""
+SHORTEST_SECRET = 32
 
 
 class DevelopmentDefault:
@@ -65,6 +70,11 @@ class ServiceSettings(BaseSettings):
         ]
         if kept:
             raise ValueError(f"set in production, the development default is refused: {', '.join(kept)}")
+        marked = [name.upper() for name in type(self).model_fields if DEVELOPMENT in str(_plain(getattr(self, name)))]
+        if marked:
+            raise ValueError(f"made for development only, refused in production: {', '.join(marked)}")
+        if len(self.link_secret.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"LINK_SECRET needs at least {SHORTEST_SECRET} characters in production")
         return self
 
 

@@ -28,7 +28,7 @@ from chassis.idempotency import Once
 from chassis.links import Links
 from chassis.problems import Conflict, Unauthorised
 from contracts.accounts import Role
-from deploy.platform.databases import DatabaseUrls
+from deploy.platform.databases import DatabaseUrls, development_password
 from tests.chassis import probe
 from tests.chassis.probe import ORGANISATION, OTHER_ORGANISATION
 from tests.harness import Kafka, TokenMint, serve
@@ -267,4 +267,12 @@ def test_a_link_opens_only_its_own_kind_and_thing() -> None:
 def test_production_refuses_development_defaults() -> None:
     with pytest.raises(ValidationError, match="LINK_SECRET"):
         probe.Settings(footlights_env="production")
-    assert probe.Settings(footlights_env="production", link_secret=SecretStr("its own")).footlights_env == "production"
+    own = SecretStr("its own secret, long enough to be one")
+    assert probe.Settings(footlights_env="production", link_secret=own).footlights_env == "production"
+    with pytest.raises(ValidationError, match="32 characters"):
+        probe.Settings(footlights_env="production", link_secret=SecretStr("short"))
+    for name in ("database_url", "database_api_url", "database_worker_url"):
+        address = {name: f"postgresql://probe:{development_password('probe_api')}@db/probe"}
+        assert probe.Settings(footlights_env="development", **address)
+        with pytest.raises(ValidationError, match=name.upper()):
+            probe.Settings(footlights_env="production", link_secret=own, **address)

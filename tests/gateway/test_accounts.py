@@ -39,7 +39,9 @@ async def test_a_registration_must_make_sense(gateway: Gateway, change: dict[str
     assert status == 422, problem
 
 
-async def test_cookie_flags(gateway: Gateway, serve_gateway: Serve) -> None:
+async def test_cookie_flags(gateway: Gateway, serve_gateway: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The database of the tests has development passwords, which production refuses.
+    monkeypatch.setattr("chassis.settings.DEVELOPMENT", "nothing says this of itself")
     await gateway.account("cookie@example.com")
     given = {"email": "cookie@example.com", "password": PASSWORD}
     async with gateway.client.post(gateway.url + "/auth/sign-in", json=given) as answer:
