@@ -1,4 +1,7 @@
-"""Records that a consumer gave up: kept whole in `<group>.dlq` with their origin and the reason, to show and replay."""
+"""Records that a consumer gave up: kept whole in `<group>.dlq` with their origin and the reason, to show and replay.
+
+What was replayed is noted there too, by a record without a value, and is not replayed again.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,8 @@ from contracts.topics import dead_letter_topic
 log = get_logger(__name__)
 
 PREFIX = "dlq_"
+REPLAYED = PREFIX + "replayed"
+"""Header of the note that a letter was replayed: its offset."""
 WINDOW_SECONDS = 3600.0
 SEND_SECONDS = 20.0
 
@@ -38,7 +43,10 @@ class DeadLetter:
     at: str
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
+    group: str = ""
+    """The group that gave it up."""
+    replayed: bool = False
 
 
 class DeadLetters:
@@ -78,7 +86,7 @@ class DeadLetters:
             "dead letter", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason[:500]
         )
 
-    def _headers(self, record: Record, reason: str) -> list[tuple[str, bytes]]:
+    def _headers(self, record: Record, reason: str) -> list[tuple[str, bytes | None]]:
         origin = {
             "topic": record.topic,
             "partition": record.partition,
@@ -87,8 +95,7 @@ class DeadLetters:
             "reason": reason[:2000],
             "at": datetime.now(UTC).isoformat(),
         }
-        kept = [(name, value) for name, value in record.headers if value is not None]
-        return kept + [(PREFIX + name, str(value).encode()) for name, value in origin.items()]
+        return [*record.headers, *((PREFIX + name, str(value).encode()) for name, value in origin.items())]
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:
@@ -120,30 +127,45 @@ async def read(group: str, bootstrap_servers: str) -> AsyncIterator[DeadLetter]:
     try:
         consumer.assign([topic])
         end = (await consumer.end_offsets([topic]))[topic]
+        records: list[Record] = []
         while await consumer.position(topic) < end:
-            for record in (await consumer.getmany(topic, timeout_ms=1000)).get(topic, []):
-                yield _parse(record)
+            records += (await consumer.getmany(topic, timeout_ms=1000)).get(topic, [])
     finally:
         await consumer.stop()
+    notes = {record.offset: _replayed_offset(record) for record in records}
+    replayed = set(notes.values())
+    for record in records:
+        if notes[record.offset] is None:
+            yield _parse(record, record.offset in replayed)
 
 
-async def replay(letters: Sequence[DeadLetter], bootstrap_servers: str) -> int:
-    """Puts letters back on their topics with their ids; groups that handled them already skip them by their inbox."""
+async def replay(letters: Sequence[DeadLetter], bootstrap_servers: str, *, again: bool = False) -> int:
+    """Puts letters back on their topics with their ids, and notes it; groups that handled them already skip them by
+    their inbox. Those replayed before are left out unless `again`. Returns how many were replayed."""
+    chosen = {(letter.group, letter.offset): letter for letter in letters if again or not letter.replayed}
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True)
     await asyncio.wait_for(producer.start(), SEND_SECONDS)
     try:
-        for letter in letters:
+        for letter in chosen.values():
             await asyncio.wait_for(
                 producer.send_and_wait(letter.topic, key=letter.key, value=letter.value, headers=list(letter.headers)),
                 SEND_SECONDS,
             )
-        return len(letters)
+            note = [(REPLAYED, str(letter.offset).encode())]
+            topic = dead_letter_topic(letter.group).name
+            await asyncio.wait_for(producer.send_and_wait(topic, headers=note, key=letter.key), SEND_SECONDS)
+        return len(chosen)
     finally:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(producer.stop(), 3)
 
 
-def _parse(record: Record) -> DeadLetter:
+def _replayed_offset(record: Record) -> int | None:
+    """The letter that a note is about; None for a letter."""
+    return next((int(value) for name, value in record.headers if name == REPLAYED and value is not None), None)
+
+
+def _parse(record: Record, replayed: bool) -> DeadLetter:
     origin = {name.removeprefix(PREFIX): value.decode() for name, value in record.headers if name.startswith(PREFIX)}
     return DeadLetter(
         offset=record.offset,
@@ -155,4 +177,6 @@ def _parse(record: Record) -> DeadLetter:
         key=record.key,
         value=record.value,
         headers=tuple((name, value) for name, value in record.headers if not name.startswith(PREFIX)),
+        group=origin["group"],
+        replayed=replayed,
     )

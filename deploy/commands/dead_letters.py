@@ -28,7 +28,10 @@ def list_letters(group: Annotated[str, typer.Argument(help="One group; all witho
     for each in [_known(group)] if group else CONSUMER_GROUPS:
         for letter in asyncio.run(_read(each, kafka)):
             origin = f"{letter.topic}[{letter.partition}]@{letter.original_offset}"
-            table.add_row(each, str(letter.offset), letter.at[:19], origin, _type(letter), letter.reason[:120])
+            replayed = "yes" if letter.replayed else ""
+            table.add_row(
+                each, str(letter.offset), letter.at[:19], origin, _type(letter), replayed, letter.reason[:120]
+            )
     console.print(table if table.row_count else "There are no dead letters.")
 
 
@@ -53,8 +56,9 @@ def replay(
     group: Group,
     offset: Annotated[list[int] | None, typer.Option(help="Only these; may be given several times")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All dead letters of the group")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also those that were replayed before")] = False,
 ) -> None:
-    """Put dead letters back on their topics. Whoever has handled them already skips them by their event id."""
+    """Put dead letters back on their topics, each once. Whoever has handled them skips them by their event id."""
     if bool(offset) == everything:
         raise typer.BadParameter("name offsets, or say --all")
     kafka = Surroundings.find().kafka
@@ -63,7 +67,10 @@ def replay(
     if not everything and len(chosen) != len(set(offset or [])):
         typer.secho("Some of these offsets are not there; nothing was replayed.", fg="red", err=True)
         raise typer.Exit(1)
-    console.print(f"Replayed {asyncio.run(dead_letters.replay(chosen, kafka))} of {len(letters)} dead letters.")
+    done = asyncio.run(dead_letters.replay(chosen, kafka, again=again))
+    before = len(chosen) - done
+    left_out = f" {before} were replayed before: --again replays them too." if before else ""
+    console.print(f"Replayed {done} of {len(letters)} dead letters.{left_out}")
 
 
 def _known(group: str) -> str:

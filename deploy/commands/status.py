@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
-from contracts.topics import CONSUMER_GROUPS, all_topics
+from chassis import dead_letters
+from contracts.topics import CONSUMER_GROUPS, all_topics, dead_letter_topic
 from deploy.commands.surroundings import Surroundings
 from deploy.platform import topics
 from deploy.platform.ports import SERVICES
@@ -66,7 +67,7 @@ async def _health(name: str, urls: dict[str, str]) -> str:
 
 
 async def _kafka(bootstrap_servers: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Records not yet handled, and dead letters, by group."""
+    """Records not yet handled, and dead letters not yet replayed, by group."""
     try:
         counts = await topics.partitions(bootstrap_servers)
     except KafkaError:
@@ -80,10 +81,12 @@ async def _kafka(bootstrap_servers: str) -> tuple[dict[str, str], dict[str, str]
         starts = await consumer.beginning_offsets(partitions)
     finally:
         await consumer.stop()
-    letters = {
-        group: str(sum(end - starts[at] for at, end in ends.items() if at.topic == f"{group}.dlq"))
-        for group in CONSUMER_GROUPS
-    }
+    letters = {}
+    for group in CONSUMER_GROUPS:
+        at = TopicPartition(dead_letter_topic(group).name, 0)
+        some = ends.get(at, 0) > starts.get(at, 0)
+        waiting = [one async for one in dead_letters.read(group, bootstrap_servers) if not one.replayed] if some else []
+        letters[group] = str(len(waiting))
     lags: dict[str, str] = {}
     async with topics.administration(bootstrap_servers) as client:
         for group in CONSUMER_GROUPS:

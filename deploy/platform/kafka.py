@@ -92,6 +92,8 @@ class Broker:
             "min.insync.replicas": str(max(1, replication - 1)),
             "offsets.topic.replication.factor": str(replication),
             "offsets.topic.num.partitions": "12",
+            # Ten years: a group whose place was forgotten would begin again with topics that are kept for ever.
+            "offsets.retention.minutes": "5256000",
             "transaction.state.log.replication.factor": str(replication),
             "transaction.state.log.min.isr": str(max(1, replication - 1)),
             "transaction.state.log.num.partitions": "4",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
-from chassis import dead_letters, inbox
+from chassis import dead_letters, inbox, walls
 from chassis.consumer import Consumer, ConsumerRunner
 from chassis.db import Database
 from chassis.relay import Relay
 from contracts.crm import CustomerChanged
 from contracts.topics import dead_letter_topic
 from deploy.platform.databases import DatabaseUrls
+from deploy.platform.kafka import KafkaCluster
 from tests.chassis import probe
 from tests.chassis.probe import changed, new_customers, produce, record_of, running, tally
 from tests.harness import Kafka, eventually
@@ -134,10 +137,37 @@ async def test_a_dead_letter_can_be_replayed_once_the_cause_is_mended(
         await eventually(lambda: _has(db, customer, "fine"))
     mended = Consumer(group)
     mended.handlers = {CustomerChanged.event_type: _append}
-    await dead_letters.replay([letter, letter], kafka.bootstrap_servers)
+    assert await dead_letters.replay([letter, letter], kafka.bootstrap_servers) == 1
+    assert await dead_letters.replay([letter], kafka.bootstrap_servers, again=True) == 1
     async with running(ConsumerRunner(mended, db, settings).run()):
         await eventually(lambda: _has(db, customer, "bug"), timeout=30)
     assert await tally(db, customer) == ["fine", "bug"]
+
+
+async def test_what_was_replayed_is_not_replayed_again(
+    db: Database, kafka: Kafka, settings: probe.Settings, tallies: Consumer
+) -> None:
+    customer = uuid4()
+    record = record_of(changed(customer, "bug"))
+    record["headers"] += [("x-null", None)]
+    await produce(kafka, [record])
+    async with running(ConsumerRunner(tallies, db, settings).run()):
+        (letter,) = await eventually(lambda: _letters(kafka, customer, 1))
+        assert ("x-null", None) in letter.headers, "kept whole"
+        assert not letter.replayed
+        assert await dead_letters.replay([letter], kafka.bootstrap_servers) == 1
+        letters = await eventually(lambda: _letters(kafka, customer, 2))
+    assert [letter.replayed for letter in letters] == [True, False], "it failed again: a new letter"
+    assert await dead_letters.replay(letters[:1], kafka.bootstrap_servers) == 0
+
+
+def test_ids_are_remembered_longer_than_letters_can_be_replayed(tmp_path: Path) -> None:
+    letters = dead_letter_topic("crm").retention
+    assert letters is not None
+    assert timedelta(days=walls.INBOX_DAYS) >= letters + timedelta(days=1)
+    assert f"interval '{walls.INBOX_DAYS} days'" in walls.rotation("crm")
+    broker = KafkaCluster(tmp_path, [9092], [9093], jars=tmp_path, log=tmp_path / "log").brokers[0]
+    assert timedelta(minutes=int(broker.properties()["offsets.retention.minutes"])) > timedelta(days=365)
 
 
 async def test_too_many_dead_letters_stop_the_consumer_with_the_records_kept(

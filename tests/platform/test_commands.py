@@ -148,6 +148,8 @@ async def test_dead_letters_are_listed_shown_and_replayed(kafka: Kafka):
     assert str(event.id) in output
     code, output = await footlights("dead-letters", "replay", "crm", "--offset", str(offset), **env)
     assert code == 0, output
+    code, output = await footlights("dead-letters", "replay", "crm", "--offset", str(offset), **env)
+    assert (code, "Replayed 0" in output, "--again" in output) == (0, True, True), output
     code, output = await footlights(
         *("events", "tail", "--from-start", "--key", str(event.data.organisation_id), "--limit", "1", "--json"), **env
     )
