@@ -3,7 +3,8 @@
 One process per service leads (a session advisory lock, held by the connection that runs every statement, so a
 leader that lost its connection cannot go on). Events of a batch are sent together and awaited together while the
 next batch is read. What Kafka has acknowledged moves to `outbox_published`, where it stays replayable for some hours;
-an event that Kafka refuses for itself is set aside in `outbox_failed` after `MAX_ATTEMPTS`.
+an event that Kafka refuses for itself is set aside in `outbox_failed` after `MAX_ATTEMPTS`. Events of a topic that is
+not there wait for it, and for nobody else.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import CorruptRecordException, InvalidTopicError, MessageSizeTooLargeError, RecordListTooLargeError
+from aiokafka.errors import (
+    CorruptRecordException,
+    InvalidTopicError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
@@ -39,13 +47,15 @@ GATHER_SECONDS = 0.01
 ACKNOWLEDGE_SECONDS = 20.0
 """aiokafka waits for ever while the broker is down; a batch unacknowledged by then is sent again by a new producer."""
 STANDBY_SECONDS = 0.5
+MISSING_TOPIC_SECONDS = (1.0, 5.0)
+"""How long to look for a topic that the broker does not name, and when to look again."""
 MAX_ATTEMPTS = 3
 KEEP = "12 hours"
 LOCK = "SELECT pg_try_advisory_lock(hashtext('footlights outbox relay'))"
 
 READ = """
     SELECT id, topic, key, value, headers, attempts FROM outbox
-    WHERE id <> ALL($1::bigint[]) ORDER BY id LIMIT $2
+    WHERE id <> ALL($1::bigint[]) AND topic <> ALL($3::text[]) ORDER BY id LIMIT $2
 """
 MOVE = """
     WITH moved AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
@@ -62,7 +72,8 @@ WAITING = """
     SELECT count(*) AS n, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS age FROM outbox
 """
 
-REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTopicError, CorruptRecordException)
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+REFUSED = (*TOO_LARGE, InvalidTopicError, CorruptRecordException)
 """What another attempt, or another broker, will not change."""
 
 
@@ -95,6 +106,8 @@ class Relay:
         self._bootstrap_servers = bootstrap_servers
         self._client_id = client_id
         self._woken = asyncio.Event()
+        self._missing: dict[str, float] = {}
+        """Topics that are not there, and when to look again."""
         self.leading = False
         db.nudge = self.nudge
 
@@ -177,13 +190,39 @@ class Relay:
     async def _send_next(
         self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer, in_flight: _Batch | None
     ) -> _Batch | None:
-        rows = await connection.fetch(READ, in_flight.ids if in_flight else [], BATCH, timeout=30)
+        waiting = [topic for topic, again in self._missing.items() if again > time.monotonic()]
+        rows = await connection.fetch(READ, in_flight.ids if in_flight else [], BATCH, waiting, timeout=30)
         if not rows:
             return None
         async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
-            return _Batch(
-                [send for part in await _by_partition(producer, rows) for send in await _send(producer, *part)]
-            )
+            parts = await self._by_partition(producer, rows)
+            sends = [send for part in parts for send in await _send(producer, *part)]
+        return _Batch(sends) if sends else None
+
+    async def _by_partition(
+        self, producer: AIOKafkaProducer, rows: list[asyncpg.Record]
+    ) -> Iterable[tuple[TopicPartition, list[asyncpg.Record]]]:
+        """The rows of each partition in order, without those of missing topics. Kafka's own rule: the hash of the
+        key."""
+        parts: dict[TopicPartition, list[asyncpg.Record]] = {}
+        found = {topic: await self._partitions(producer, topic) for topic in {row["topic"] for row in rows}}
+        for row in rows:
+            topic = row["topic"]
+            if partitions := found[topic]:
+                parts.setdefault(TopicPartition(topic, _partition(row["key"], partitions)), []).append(row)
+        return parts.items()
+
+    async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> tuple[int, ...]:
+        """The partitions of a topic; none if it is not there (yet)."""
+        try:
+            async with asyncio.timeout(MISSING_TOPIC_SECONDS[0]):
+                found = tuple(sorted(await producer.partitions_for(topic)))
+        except (TimeoutError, UnknownTopicOrPartitionError, TopicAuthorizationFailedError) as error:
+            self._missing[topic] = time.monotonic() + MISSING_TOPIC_SECONDS[1]
+            log.error("topic missing: its events wait", topic=topic, error=repr(error))
+            return ()
+        self._missing.pop(topic, None)
+        return found
 
     async def _settle(self, connection: asyncpg.Connection[asyncpg.Record], batch: _Batch) -> None:
         """Waits for Kafka's acknowledgement of a batch and takes it out of the outbox."""
@@ -210,10 +249,13 @@ class Relay:
     async def _refused(
         self, connection: asyncpg.Connection[asyncpg.Record], rows: list[asyncpg.Record], error: BaseException
     ) -> None:
-        """Notes the attempt. The largest row is to blame: what is refused for good is refused for its size."""
+        """Notes the attempt. If size is the reason, the largest row is to blame; else nobody knows which, and the rows
+        travel alone from now on (see `_send`)."""
         row = max(rows, key=lambda row: len(row["value"]))
-        if row["attempts"] + 1 < MAX_ATTEMPTS:
-            await connection.execute("UPDATE outbox SET attempts = attempts + 1 WHERE id = $1", row["id"])
+        blamed = [row] if isinstance(error, TOO_LARGE) else rows
+        if len(blamed) > 1 or row["attempts"] + 1 < MAX_ATTEMPTS:
+            ids = [each["id"] for each in blamed]
+            await connection.execute("UPDATE outbox SET attempts = attempts + 1 WHERE id = ANY($1::bigint[])", ids)
             return
         await connection.execute(SET_ASIDE, row["id"], repr(error))
         metrics.OUTBOX_FAILED.labels(row["topic"]).inc()
@@ -228,18 +270,6 @@ class Relay:
         return 5.0
 
 
-async def _by_partition(
-    producer: AIOKafkaProducer, rows: list[asyncpg.Record]
-) -> Iterable[tuple[TopicPartition, list[asyncpg.Record]]]:
-    """The rows of each partition in order. Kafka's own rule: the hash of the key."""
-    parts: dict[TopicPartition, list[asyncpg.Record]] = {}
-    partitions = {topic: sorted(await producer.partitions_for(topic)) for topic in {row["topic"] for row in rows}}
-    for row in rows:
-        topic = row["topic"]
-        parts.setdefault(TopicPartition(topic, _partition(row["key"], tuple(partitions[topic]))), []).append(row)
-    return parts.items()
-
-
 @lru_cache(maxsize=65_536)
 def _partition(key: bytes, partitions: tuple[int, ...]) -> int:
     partition: int = DefaultPartitioner()(key, partitions, partitions)
@@ -247,11 +277,16 @@ def _partition(key: bytes, partitions: tuple[int, ...]) -> int:
 
 
 async def _send(producer: AIOKafkaProducer, target: TopicPartition, rows: list[asyncpg.Record]) -> list[_Send]:
-    """Sends the rows of one partition, in as few of Kafka's batches as they fit."""
+    """Sends the rows of one partition, in as few of Kafka's batches as they fit; what was refused before goes alone."""
     sends: list[_Send] = []
     packed: list[asyncpg.Record] = []
     builder = producer.create_batch()
+    alone = False
     for row in rows:
+        if packed and (alone or row["attempts"]):
+            sends.append(await _send_batch(producer, target, builder, packed))
+            builder, packed = producer.create_batch(), []
+        alone = bool(row["attempts"])
         record = {"key": row["key"], "value": row["value"], "headers": outbox.headers_of(row["headers"])}
         if builder.append(timestamp=None, **record) is None:
             if packed:

@@ -7,12 +7,15 @@ import json
 from uuid import uuid4
 
 import pytest
+from aiokafka.errors import CorruptRecordException
 from sqlalchemy import text
 
 from chassis import outbox, relay
 from chassis.db import Database
 from chassis.relay import Relay
 from contracts.crm import CustomerChanged
+from contracts.topics import Topic
+from deploy.platform import topics
 from deploy.platform.databases import DatabaseUrls
 from tests.chassis import probe
 from tests.chassis.probe import ORGANISATION, changed, new_customers, running
@@ -134,6 +137,63 @@ async def test_an_event_kafka_refuses_is_set_aside_and_the_rest_goes_on(db: Data
     assert await depth(db, "outbox_failed") == 1
     names = (await probe.names_on_topic(kafka, {customer}))[customer]
     assert list(dict.fromkeys(names)) == ["before", "after"]
+
+
+async def test_a_topic_that_is_not_there_blocks_no_other(db: Database, kafka: Kafka) -> None:
+    customer = uuid4()
+    name = f"not.there.{customer.hex}"
+    lost = text("INSERT INTO outbox (topic, key, value, headers) VALUES (:topic, 'k', 'v', '[]')")
+    async with db.as_worker() as session:
+        await session.execute(lost, {"topic": name})
+    await probe.publish(db, [changed(customer, str(n)) for n in range(3)])
+
+    async def only_the_lost_one_waits() -> bool:
+        return await depth(db) == 1
+
+    async with running(Relay(db, kafka.bootstrap_servers, "probe").run()):
+        await eventually(only_the_lost_one_waits)
+        assert (await probe.names_on_topic(kafka, {customer}))[customer] == ["0", "1", "2"]
+        await topics.apply(kafka.bootstrap_servers, [Topic(name, producer="probe", partitions=1)])
+        await eventually(lambda: drained(db))
+    assert await depth(db, "outbox_failed") == 0
+
+
+async def test_nobody_is_blamed_for_a_refusal_that_may_be_a_neighbours(db: Database, kafka: Kafka) -> None:
+    customer = uuid4()
+    await probe.publish(db, [changed(customer, "small"), changed(customer, "x" * 1000)])
+    broken = Relay(db, kafka.bootstrap_servers, "probe")
+    connection = await db.pin()
+    try:
+        for _ in range(relay.MAX_ATTEMPTS + 1):
+            rows = await connection.fetch(relay.READ, [], 10, [])
+            await broken._refused(connection, rows, CorruptRecordException())
+        rows = await connection.fetch(relay.READ, [], 10, [])
+        assert [row["attempts"] for row in rows] == [relay.MAX_ATTEMPTS + 1] * 2
+        await broken._refused(connection, rows[:1], CorruptRecordException())
+    finally:
+        await connection.close()
+    assert (await depth(db), await depth(db, "outbox_failed")) == (1, 1), "alone, it is to blame"
+    async with running(broken.run()):
+        await eventually(lambda: drained(db))
+    assert (await probe.names_on_topic(kafka, {customer}))[customer] == ["x" * 1000]
+
+
+async def test_what_was_refused_before_travels_alone(db: Database, kafka: Kafka) -> None:
+    customer = uuid4()
+    await probe.publish(db, [changed(customer, str(n)) for n in range(5)])
+    async with db.as_worker() as session:
+        await session.execute(text("UPDATE outbox SET attempts = 1 WHERE id = (SELECT min(id) + 2 FROM outbox)"))
+    connection, sender = await db.pin(), Relay(db, kafka.bootstrap_servers, "probe")
+    producer = await sender._connect()
+    try:
+        batch = await sender._send_next(connection, producer, None)
+        assert batch is not None
+        assert [len(send.rows) for send in batch.sends] == [2, 1, 2]
+        await sender._settle(connection, batch)
+    finally:
+        await producer.stop()
+        await connection.close()
+    assert await drained(db)
 
 
 async def test_old_partitions_of_published_events_are_dropped(db: Database) -> None:
