@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -17,9 +18,15 @@ console = Console()
 
 
 @app.command()
-def apply() -> None:
-    """Create missing topics, add partitions and correct settings."""
-    applied = asyncio.run(topics.apply(Surroundings.find().kafka))
+def apply(
+    grow: Annotated[bool, typer.Option("--grow", help="Add partitions, which breaks the order of keys")] = False,
+) -> None:
+    """Create missing topics and correct settings."""
+    try:
+        applied = asyncio.run(topics.apply(Surroundings.find().kafka, grow=grow))
+    except topics.TooFewPartitions as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
     for what, names in (("created", applied.created), ("grown", applied.grown), ("corrected", applied.corrected)):
         for name in names:
             console.print(f"{what} {name}")

@@ -1,6 +1,6 @@
-"""Applies `contracts/topics.py` to a Kafka: creates what is missing, corrects settings that differ, adds partitions.
+"""Applies `contracts/topics.py` to a Kafka: creates what is missing and corrects settings that differ.
 
-It never deletes a topic and never takes partitions away (Kafka cannot).
+It adds partitions only when told to, never deletes a topic, and never takes partitions away (Kafka cannot).
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class Applied:
     corrected: list[str] = field(default_factory=list)
 
 
+class TooFewPartitions(Exception):
+    """A topic must grow, and nobody has said that it may."""
+
+
 @contextlib.asynccontextmanager
 async def administration(bootstrap_servers: str, timeout: float = 20) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client; waits up to `timeout` seconds for a broker that is just starting."""
@@ -56,8 +60,12 @@ async def partitions(bootstrap_servers: str) -> dict[str, int]:
         return {entry["topic"]: len(entry["partitions"]) for entry in await client.describe_topics()}
 
 
-async def apply(bootstrap_servers: str, topics: Iterable[Topic] | None = None) -> Applied:
-    """Make the broker's topics as the table says; idempotent."""
+async def apply(bootstrap_servers: str, topics: Iterable[Topic] | None = None, *, grow: bool = False) -> Applied:
+    """Make the broker's topics as the table says; idempotent.
+
+    Raises `TooFewPartitions` for a topic that has fewer partitions than the table wants, unless `grow`: its keys would
+    move to other partitions, and events of one key would overtake each other.
+    """
     wanted = {topic.name: topic for topic in (topics or all_topics())}
     applied = Applied()
     async with administration(bootstrap_servers) as client:
@@ -68,6 +76,12 @@ async def apply(bootstrap_servers: str, topics: Iterable[Topic] | None = None) -
         applied.created = [topic.name for topic in missing]
         present = [topic for name, topic in wanted.items() if name in known]
         small = [topic for topic in present if len(known[topic.name]["partitions"]) < topic.partitions]
+        if small and not grow:
+            raise TooFewPartitions(
+                f"{', '.join(topic.name for topic in small)}: fewer partitions than contracts/topics.py wants. Growing "
+                "breaks the order of keys: let all groups read to the end and stop the producers first, then "
+                "`footlights topics apply --grow`."
+            )
         if small:
             await client.create_partitions({topic.name: NewPartitions(topic.partitions) for topic in small})
             applied.grown = [topic.name for topic in small]

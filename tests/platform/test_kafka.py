@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
+import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from contracts.topics import all_topics
+from contracts.topics import Topic, all_topics
 from deploy.platform import topics
 from tests.harness import Kafka, eventually
 
@@ -25,6 +28,16 @@ async def test_applying_again_changes_nothing_and_corrects_a_foreign_hand(kafka:
         await client.alter_configs([wrong])
     await eventually(lambda: _corrected(kafka, ["orders.order"]))  # brokers learn of a change a moment later
     await eventually(lambda: _corrected(kafka, []))
+
+
+async def test_partitions_are_added_only_when_somebody_says_so(kafka: Kafka):
+    name = f"grown.{uuid4().hex}"
+    await topics.apply(kafka.bootstrap_servers, [Topic(name, producer="test", partitions=1)])
+    larger = [Topic(name, producer="test", partitions=3)]
+    with pytest.raises(topics.TooFewPartitions, match=name):
+        await topics.apply(kafka.bootstrap_servers, larger)
+    assert (await topics.partitions(kafka.bootstrap_servers))[name] == 1
+    assert (await topics.apply(kafka.bootstrap_servers, larger, grow=True)).grown == [name]
 
 
 async def _corrected(kafka: Kafka, names: list[str]) -> bool:
