@@ -51,6 +51,10 @@ class TooManySeats(Invalid):
     slug, title = "too-many-seats", "Too many seats for one hold"
 
 
+class TooManyHeld(Conflict):
+    slug, title = "too-many-held", "You hold too many seats of this show already"
+
+
 class OtherHoldHasThisId(Conflict):
     slug, title = "hold-id-used", "The hold id is used for other seats"
 

@@ -14,8 +14,10 @@ from chassis.consumer import Tail
 from chassis.db import Database
 from chassis.jobs import Job
 from chassis.links import Links
+from contracts.envelope import Event, EventData
 from services.ticketing import consumers
 from services.ticketing.api import HOT_ROUTES, ROUTERS, document_hot_routes
+from services.ticketing.holds.allowance import Allowance
 from services.ticketing.holds.expiry import expire_holds
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.quotes import Quotes
@@ -41,7 +43,13 @@ def create(settings: Settings | None = None) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         maps: SeatMaps = app.state.seat_maps
-        tail = Tail(settings.kafka_bootstrap_servers, OWN_TOPICS, maps.hear, maps.wants)
+        allowance: Allowance = app.state.allowance
+
+        def hear(event: Event[EventData]) -> None:
+            maps.hear(event)
+            allowance.hear(event)
+
+        tail = Tail(settings.kafka_bootstrap_servers, OWN_TOPICS, hear, maps.wants)
         listening = asyncio.create_task(tail.run(), name="seat-map-tail")
         try:
             async with app.state.box_office:
@@ -74,6 +82,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.printer = printer
     app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds)
     app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes)
+    app.state.allowance = Allowance(app.state.box_office, board, settings)
     document_hot_routes(app)
     return app
 

@@ -33,6 +33,11 @@ class Settings(ServiceSettings):
     staff_hold_max_seats: Annotated[int, Field(ge=1)] = 2000
     """Seats in one hold of the ticket desk: group orders."""
 
+    buyer_max_seats: Annotated[int, Field(ge=0)] = 100
+    """Seats of a show that one account may hold at once, in each process; 0 turns the limit off. The desk has none."""
+    address_max_seats: Annotated[int, Field(ge=0)] = 300
+    """The same for all who are signed out behind one address. In development not for this machine."""
+
     show_hours: Annotated[int, Field(ge=1)] = 12
     """Nothing is sold once a show has begun. So long after that it is finished; till then late payments count."""
 

@@ -63,7 +63,7 @@ async def service_url(
 ) -> AsyncIterator[str]:
     """The whole service, with a database of its own."""
     urls = await postgres.create_database("ticketing")
-    more = {"hold_seconds": 60, "hold_limit_seconds": 90, "public_url": "http://gateway.test"}
+    more = {"hold_seconds": 60, "hold_limit_seconds": 90, "address_max_seats": 4, "public_url": "http://gateway.test"}
     async with serve(create(settings_for(urls, tokens, kafka, **more))) as url:
 
         async def ready() -> bool:

@@ -24,7 +24,7 @@ from services.ticketing.errors import (
     ShowNotOnSale,
     TooManySeats,
 )
-from services.ticketing.holds.place import BoxOffice
+from services.ticketing.holds.allowance import Allowance
 
 MAX_BODY = 512 * 1024
 
@@ -49,11 +49,20 @@ class PlaceHold:
         caller = await caller_of(Request(scope))
         show_id, hold_id, seats = _parse(scope["path_params"]["show_id"], await _body(receive))
         context.bind(order_id=hold_id, show_id=show_id)
-        box_office: BoxOffice = scope["app"].state.box_office
-        new, content = await box_office.place(show_id, hold_id, seats, caller)
+        allowance: Allowance = scope["app"].state.allowance
+        new, content = await allowance.place(show_id, hold_id, seats, caller, _address(scope))
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": 201 if new else 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+
+def _address(scope: Scope) -> str:
+    """The client's, as the gateway names it; empty for who asks the service itself."""
+    for name, value in scope["headers"]:
+        if name == b"x-forwarded-for":
+            address: str = value.decode("latin-1")
+            return address
+    return ""
 
 
 async def _body(receive: Receive) -> bytes:
