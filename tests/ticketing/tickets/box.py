@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
 from pydantic import SecretStr
 from sqlalchemy import text
 
@@ -14,6 +15,7 @@ from chassis.db import Database
 from chassis.links import Links
 from contracts.envelope import Event, EventData, decode
 from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
+from services.ticketing.holds import terms
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Granted
 from services.ticketing.settings import DEVELOPMENT_KEY
@@ -40,7 +42,7 @@ class Box:
         hold = {
             "hold_id": str(request.hold_id),
             "show_id": str(self.layout.show_id),
-            "seats": [seat.model_dump(mode="json") for seat in answer.seats],
+            "seats": orjson.loads(terms.to_json(answer.seats)),
             "total": {"minor": 10_000 * len(seats), "currency": "UAH"},
         }
         return Order(self.layout.organisation, hold)
