@@ -181,7 +181,21 @@ async def test_too_many_dead_letters_stop_the_consumer_with_the_records_kept(
         assert not runner.ready
         assert len([letter for letter in await dead(kafka) if letter.key == str(customer).encode()]) <= 3
         await produce(kafka, [record_of(changed(customer, "later"))])
+        # It has reached the consumer, which does not look at it: who goes on would have read and handled it.
+        await eventually(lambda: _unread(runner))
+        assert await _unread(runner)
     assert await tally(db, customer) == []
+
+
+async def _unread(runner: ConsumerRunner) -> bool:
+    """Whether Kafka has told the consumer of records that it has not taken."""
+    consumer = runner._kafka
+    assert consumer is not None
+    for partition in consumer.assignment():
+        end = consumer.highwater(partition)
+        if end is not None and end > await consumer.position(partition):
+            return True
+    return False
 
 
 async def _append(session: object, event: object) -> None:

@@ -201,6 +201,8 @@ async def test_stopping_a_sale_waits_for_holds_and_those_after_it_see_it(db):
         requests = [ask(layout, seat) for seat in layout.offers]
         for request in requests:
             lane.join(request)
+        # The sale is under way; stopping it comes in the middle.
+        assert isinstance(await requests[0].future, Granted)
         async with db.as_worker() as session:
             await session.execute(
                 text("UPDATE show SET status = 'sales_stopped' WHERE id = :id"), {"id": layout.show_id}
@@ -210,6 +212,7 @@ async def test_stopping_a_sale_waits_for_holds_and_those_after_it_see_it(db):
                 text("SELECT count(*) FROM held_seat WHERE show_id = :id"), {"id": layout.show_id}
             )
         await asyncio.gather(*(request.future for request in requests))
+    assert 0 < before < len(requests)
     assert len(await holders(db, layout)) == before
     got = [request.future.result() for request in requests]
     assert {answer.why for answer in got if isinstance(answer, Refused)} == {"closed"}
