@@ -22,6 +22,7 @@ from contracts.orders import Customer as Orderer
 from services.crm.consumers import account_told, order_told, organisation_told
 from services.crm.models import Alias, Customer, CustomerOrder, Overlap
 from tests.events import OrderStory, event, organisation_registered
+from tests.harness import eventually
 
 OLENA = Orderer(name="Олена Шевченко", email="Olena.S@Example.com", phone="067 123 45 67")
 
@@ -112,13 +113,26 @@ async def test_an_order_between_two_customers_goes_to_the_owner_of_the_email(db:
     assert len(await customers(db)) == 2
 
 
+async def begin(db: Database, event: Event[Any]) -> asyncio.Task[None]:
+    """Tells of an event in a transaction of its own; returns once it waits for another one, or is through."""
+    task = asyncio.create_task(tell(db, event))
+
+    async def under_way() -> bool:
+        async with db.as_worker() as session:
+            waits = "wait_event_type = 'Lock' AND datname = current_database()"
+            blocked = await session.scalar(text(f"SELECT count(*) FROM pg_stat_activity WHERE {waits}"))
+        return task.done() or bool(blocked)
+
+    await eventually(under_way)
+    return task
+
+
 async def meet(db: Database, organisation: UUID) -> list[UUID]:
     """Two events about one person in two transactions that overlap."""
     first, second = order(organisation, OLENA), order(organisation, OLENA)
     async with db.as_worker() as session:
         await hear(session, first)
-        waiting = asyncio.create_task(tell(db, second))
-        await asyncio.sleep(0.3)
+        waiting = await begin(db, second)
     await waiting
     return [await customer_of(db, first), await customer_of(db, second)]
 
@@ -145,8 +159,7 @@ async def test_a_phone_claimed_at_the_same_moment_is_joined(db: Database) -> Non
     both = order(organisation, Orderer(name="Олена", email="olena@example.com", phone="+380671234567"))
     async with db.as_worker() as session:
         await hear(session, by_phone)
-        waiting = asyncio.create_task(tell(db, both))
-        await asyncio.sleep(0.2)
+        waiting = await begin(db, both)
     await waiting
     assert await customer_of(db, both) == await customer_of(db, by_phone)
     assert len(await customers(db)) == 1
@@ -264,8 +277,7 @@ async def test_registered_data_are_kept_beside_typed_data(db: Database, first: s
     if first == "both at once":
         async with db.as_worker() as session:
             await hear(session, bought)
-            waiting = asyncio.create_task(tell(db, registered))
-            await asyncio.sleep(0.2)
+            waiting = await begin(db, registered)
         await waiting
     else:
         await tell(db, *((bought, registered) if first == "order" else (registered, bought)))

@@ -28,6 +28,10 @@ class SmtpServer:
         self.rcpt: list[str] = []
         self.data: list[str] = []
         self.delay_seconds = 0.0
+        self.gate: asyncio.Event | None = None
+        """While it is closed, a mail that came whole is not answered."""
+        self.receiving = 0
+        """Mails that came whole, answered or not."""
         self.vanish_after_data = 0
         """How many of the next mails are kept without an answer: the connection breaks instead."""
         self.break_in_data = 0
@@ -112,8 +116,11 @@ class SmtpServer:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        self.receiving += 1
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
+        if self.gate is not None:
+            await self.gate.wait()
         if self.data:
             answer = self.data.pop(0)
             if not answer.startswith("250"):

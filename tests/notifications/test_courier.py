@@ -264,13 +264,14 @@ async def test_a_message_never_moves_back(office: Office):
 
 
 async def test_being_asked_to_stop_finishes_the_mail_and_gives_back_the_others(office: Office):
-    office.smtp.delay_seconds = 0.5
+    office.smtp.gate = asyncio.Event()
     for _ in range(3):
         await paid_order(office)
     work = asyncio.create_task(office.deliver())
-    await eventually(lambda: office.smtp.connections == 1)
-    await asyncio.sleep(0.1)
+    await eventually(lambda: office.smtp.receiving == 1)
     work.cancel()
+    await asyncio.sleep(0)
+    office.smtp.gate.set()
     with pytest.raises(asyncio.CancelledError):
         await work
     assert len(office.smtp.mails) == 1
@@ -278,7 +279,6 @@ async def test_being_asked_to_stop_finishes_the_mail_and_gives_back_the_others(o
         (message.status, message.attempt_id is None) for message in await office.messages(template="tickets_issued")
     )
     assert states == [("sending", True), ("sending", True), ("sent", True)]
-    office.smtp.delay_seconds = 0
     assert await office.deliver() == 2
     assert set(office.smtp.message_ids.values()) == {1}
 

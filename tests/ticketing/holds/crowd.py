@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
+from sqlalchemy import text
 from uuid_utils.compat import uuid7
 
 from chassis.db import Database
@@ -63,6 +64,20 @@ def board_of(db: Database) -> Board:
     board = Board()
     board.attach(db)
     return board
+
+
+async def let_run_out(db: Database, show_id: UUID, hold_id: UUID | None = None) -> None:
+    """The time of the holds of a show, or of one, has passed: the database is told so, nobody waits for it."""
+    which = {"show": show_id, "hold": hold_id}
+    mine = "show_id = :show AND {id} = coalesce(CAST(:hold AS uuid), {id})"
+    past = "clock_timestamp() - interval '1 s'"
+    async with db.as_worker() as session:
+        await session.execute(
+            text(f"UPDATE hold SET expires_at = {past} WHERE {mine.format(id='id')} AND status = 'active'"), which
+        )
+        await session.execute(
+            text(f"UPDATE held_seat SET until = {past} WHERE {mine.format(id='hold_id')} AND until < 'infinity'"), which
+        )
 
 
 def ask(

@@ -25,7 +25,7 @@ from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Granted, Refused
 from services.ticketing.models import Base
 from tests.ticketing.conftest import settings_for
-from tests.ticketing.holds.crowd import answers, ask, make_show, open_lane
+from tests.ticketing.holds.crowd import answers, ask, let_run_out, make_show, open_lane
 
 
 async def holders(db, layout) -> dict[str, Any]:
@@ -150,10 +150,10 @@ async def test_many_seats_in_any_order_never_lock_each_other_out(db):
 async def test_an_expired_hold_is_taken_over_in_place(db):
     layout = await make_show(db)
     async with open_lane(db) as lane:
-        await answers([lane], [ask(layout, "1-1", "1-2", lifetime=0.2)])
+        await answers([lane], [ask(layout, "1-1", "1-2")])
         (early,) = await answers([lane], [ask(layout, "1-1")])
         assert early == Refused("taken", ("1-1",))
-        await asyncio.sleep(0.25)
+        await let_run_out(db, layout.show_id)
         late = ask(layout, "1-1")
         (got,) = await answers([lane], [late])
     assert isinstance(got, Granted)
@@ -163,8 +163,8 @@ async def test_an_expired_hold_is_taken_over_in_place(db):
 async def test_takeover_of_an_expired_hold_by_a_crowd(db):
     layout = await make_show(db)
     async with open_lanes(db, 4) as lanes:
-        await answers(lanes, [ask(layout, "1-1", lifetime=0.05)])
-        await asyncio.sleep(0.1)
+        await answers(lanes, [ask(layout, "1-1")])
+        await let_run_out(db, layout.show_id)
         got = await answers(lanes, [ask(layout, "1-1") for _ in range(64)])
     assert sum(isinstance(answer, Granted) for answer in got) == 1
 

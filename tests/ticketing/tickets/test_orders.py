@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,7 @@ from contracts.orders import OrderCancelled, OrderPaid, TicketsRevoked
 from contracts.ticketing import HoldConversionRefused, HoldExtended, HoldReleased, TicketsIssued, TicketsVoided
 from services.ticketing.holds.expiry import expire_holds
 from services.ticketing.holds.requests import Granted
-from tests.ticketing.holds.crowd import answers, ask, make_show, open_lane
+from tests.ticketing.holds.crowd import answers, ask, let_run_out, make_show, open_lane
 from tests.ticketing.theatre import Order
 from tests.ticketing.tickets.box import Box
 
@@ -35,8 +34,8 @@ async def expire_all(db: Database) -> None:
 
 
 async def test_a_late_payment_gets_the_same_seats_if_they_are_free(box):
-    order = await box.hold("1-1", "1-2", lifetime=0.05)
-    await asyncio.sleep(0.1)
+    order = await box.hold("1-1", "1-2")
+    await time_passes(box, order)
     await expire_all(box.db)
     assert (await box.said(order, HoldReleased))[0].seats == ("1-1", "1-2")
     await box.hear(order.paid())
@@ -46,8 +45,8 @@ async def test_a_late_payment_gets_the_same_seats_if_they_are_free(box):
 
 
 async def test_a_late_payment_is_refused_when_one_seat_is_gone_and_frees_the_others(box):
-    order = await box.hold("1-1", "1-2", lifetime=0.05)
-    await asyncio.sleep(0.1)
+    order = await box.hold("1-1", "1-2")
+    await time_passes(box, order)
     other = await box.hold("1-2")
     await expire_all(box.db)
     await box.hear(order.paid())
@@ -64,8 +63,8 @@ async def test_a_late_payment_is_refused_when_one_seat_is_gone_and_frees_the_oth
 
 
 async def test_a_hold_that_expiry_finds_taken_over_frees_nothing(box):
-    order = await box.hold("1-1", "1-2", lifetime=0.05)
-    await asyncio.sleep(0.1)
+    order = await box.hold("1-1", "1-2")
+    await time_passes(box, order)
     await box.hold("1-2")
     await expire_all(box.db)
     (released,) = await box.said(order, HoldReleased)
@@ -82,8 +81,8 @@ async def test_more_time_to_pay_prolongs_the_hold_of_an_order(box):
 
 
 async def test_a_placed_order_prolongs_its_hold_and_takes_it_back_after_expiry(box):
-    order = await box.hold("1-1", lifetime=0.05)
-    await asyncio.sleep(0.1)
+    order = await box.hold("1-1")
+    await time_passes(box, order)
     await expire_all(box.db)
     pay_by = datetime.now(UTC) + timedelta(minutes=15)
     await box.hear(order.placed(pay_by))
@@ -158,16 +157,12 @@ async def test_any_events_in_any_order_any_number_of_times(db, steps):
         await check(box, orders, heard)
 
 
+async def time_passes(box: Box, order: Order) -> None:
+    await let_run_out(box.db, box.layout.show_id, UUID(order.hold["hold_id"]))
+
+
 async def run_out(box: Box, order: Order) -> None:
-    parameters = {"id": UUID(order.hold["hold_id"])}
-    async with box.db.as_worker() as session:
-        await session.execute(
-            text("UPDATE hold SET expires_at = now() - interval '1 s' WHERE id = :id AND status = 'active'"), parameters
-        )
-        await session.execute(
-            text("UPDATE held_seat SET until = now() - interval '1 s' WHERE hold_id = :id AND until < 'infinity'"),
-            parameters,
-        )
+    await time_passes(box, order)
     await expire_all(box.db)
 
 
