@@ -197,3 +197,17 @@ async def test_logs_and_ledger_cannot_be_rewritten(stage: Stage) -> None:
     with pytest.raises(DBAPIError, match="add up to zero"):
         async with stage.db.as_worker() as session:
             await session.execute(text(lopsided))
+
+
+async def test_staff_see_no_account_but_beside_an_order_of_theirs(stage: Stage) -> None:
+    mine, stranger = f"{uuid4().hex}@example.com", f"{uuid4().hex}@example.com"
+    add = text("INSERT INTO accounts (id, email, name, version) VALUES (:id, :email, 'N', 1)")
+    async with stage.db.as_worker() as session:
+        for email in (mine, stranger):
+            await session.execute(add, {"id": uuid4(), "email": email})
+    hold = stage.ticketing.hold(stage.organisation)
+    await stage.checkout(hold, customer={"name": "N", "email": mine})
+    every = text("SELECT email FROM accounts WHERE email IN (:mine, :stranger)")
+    for organisation, seen in ((stage.organisation, [mine]), (uuid4(), []), (None, [])):
+        async with stage.db.for_organisation(organisation) as session:
+            assert list(await session.scalars(every, {"mine": mine, "stranger": stranger})) == seen

@@ -101,6 +101,7 @@ class Order(Base):
 
 class OrderLine(Base):
     __tablename__ = "order_lines"
+    __table_args__ = (Index(None, "organisation", "participant_email"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     organisation: Mapped[UUID]
