@@ -64,7 +64,7 @@ async def _ask(staff: Client, story: Story, currency: str, mails: str | None) ->
     result = Audit(currency)
     rows = await staff.all_pages(f"/api/orders/orders?show_id={story.show_id}&all=true&limit=100")
     cards = [await staff.ask("GET", f"/api/orders/orders/{row['id']}") for row in rows]
-    _orders(result, story, cards)
+    orders_account(result, story, cards)
     await _ledger(result, staff, cards)
     await _seats(result, staff, story, cards)
     await _messages(result, staff, cards, mails, story)
@@ -86,17 +86,17 @@ def _sum(cards: Sequence[Figures], name: str) -> int:
     return sum(card[name]["minor"] for card in cards)
 
 
-def _orders(result: Audit, story: Story, cards: Sequence[Figures]) -> None:
+def orders_account(result: Audit, story: Story, cards: Sequence[Figures]) -> None:
     stages, payments = Counter(c["stage"] for c in cards), Counter(c["payment_status"] for c in cards)
-    held = sum(c["paid"]["minor"] - c["refunded"]["minor"] for c in cards if c["payment_status"] == "hold")
-    kept = _sum(cards, "paid") - _sum(cards, "refunded") - held
+    held = sum(p["amount"]["minor"] for card in cards for p in card["payments"] if p["stage"] == "held")
+    kept = _sum(cards, "paid") - _sum(cards, "refunded")
     result.accounts.append(
         Account(
             "orders",
             [
                 f"{len(cards)} orders: {_words(stages)}",
                 f"payments: {_words(payments)}",
-                f"money held {_money(held, result)}, received {_money(_sum(cards, 'paid') - held, result)},"
+                f"money held {_money(held, result)}, received {_money(_sum(cards, 'paid'), result)},"
                 f" refunded {_money(_sum(cards, 'refunded'), result)}, kept {_money(kept, result)}",
             ],
         )

@@ -32,7 +32,7 @@ async def test_the_api_role_of_every_service_has_no_more_rights_than_it_needs(po
     connection = await asyncpg.connect(urls.owner)
     try:
         api = f"{service}_api"
-        rights = dict(await connection.fetch(RIGHTS, api))
+        rights = {row[0]: row[1] for row in await connection.fetch(RIGHTS, api)}
         assert rights == {"outbox": "INSERT", "idempotency_key": "INSERT SELECT UPDATE"}
         function = "footlights_rotate(interval)"
         assert not await connection.fetchval("SELECT has_function_privilege($1, $2, 'EXECUTE')", api, function)

@@ -23,7 +23,6 @@ from services.orders.api.common import (
     Config,
     Db,
     Key,
-    Seen,
     access_to,
     cause_of,
     full_card,

@@ -1,13 +1,13 @@
 """Staff see an account only beside an order of their organisation, as elsewhere on the platform.
 
-Revision ID: 0004
-Revises: 0002
+Revision ID: 0007
+Revises: 0006
 """
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0002"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
