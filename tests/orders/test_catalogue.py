@@ -156,7 +156,7 @@ async def test_what_costs_nothing_is_paid_when_it_is_ordered(stage: Stage) -> No
     assert ordered.status == 201, ordered
     assert ordered.json["payment"] is None
     assert ordered.json["order"]["stage"] == "paid"
-    (placed,) = await eventually(lambda: stage.ticketing.told(body["order_id"], orders.OrderPlaced))
+    (placed,) = await eventually(lambda: stage.ticketing.told(str(body["order_id"]), orders.OrderPlaced))
     assert placed.pay_by is not None
     card = (await stage.staff("POST", "/orders", json=manual(product))).json
     assert card["stage"] == "paid"
