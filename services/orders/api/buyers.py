@@ -15,7 +15,7 @@ from chassis import context
 from chassis.concurrency import Seen, check_version, etag, set_etag
 from chassis.edge import Caller, WorkerTx, buyer, public
 from chassis.logging import get_logger
-from chassis.problems import raises
+from chassis.problems import Forbidden, raises
 from contracts.orders import FunnelStage
 from services.orders import actions, links, quotes
 from services.orders.api.common import (
@@ -126,7 +126,7 @@ class Cancel(BaseModel):
 
 
 @router.post("/orders/{order_id}/cancel")
-@raises(NotPossibleNow)
+@raises(Forbidden, NotPossibleNow)
 async def cancel(
     order_id: UUID, caller: Anybody, key: Key, db: Db, seen: Seen, response: Response, body: Cancel | None = None
 ) -> OrderCard:

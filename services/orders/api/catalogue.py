@@ -22,7 +22,15 @@ from services.orders.api.common import Config, Db, Staff
 from services.orders.catalogue import NewOffer, OfferChange, change_offer, find_offer, list_offers, publish_offer
 from services.orders.checkout import OfferCheckout, buy_offer
 from services.orders.enrolments import enter
-from services.orders.errors import BadContact, InvoiceNotOffered, NotPossibleNow, OfferNotOnSale, ProviderAway, SkuTaken
+from services.orders.errors import (
+    BadContact,
+    IdTaken,
+    InvoiceNotOffered,
+    NotPossibleNow,
+    OfferNotOnSale,
+    ProviderAway,
+    SkuTaken,
+)
 from services.orders.models import Offer
 from services.orders.wishes import Wish, wish
 
@@ -88,7 +96,7 @@ async def change(
 
 
 @router.post("/offers/{offer_id}/orders", status_code=201)
-@raises(BadContact, InvoiceNotOffered, NotPossibleNow, OfferNotOnSale, ProviderAway)
+@raises(BadContact, IdTaken, InvoiceNotOffered, NotPossibleNow, OfferNotOnSale, ProviderAway)
 async def order_offer(
     request: Request, offer_id: UUID, body: OfferCheckout, caller: Anybody, db: Db, settings: Config
 ) -> CheckedOut:

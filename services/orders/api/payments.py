@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from chassis.edge import Caller, public
 from chassis.idempotency import Once
 from chassis.logging import get_logger
-from chassis.problems import Unauthorised, raises
+from chassis.problems import Forbidden, Unauthorised, raises
 from services.orders import links, metrics
 from services.orders.api.buyers import StartedPayment, begin_payment, start
 from services.orders.api.common import MONEY_STAFF, Db, Key, access_to, cause_of, provider_of, visible_order
@@ -32,7 +32,7 @@ LARGEST_WEBHOOK = 1_000_000
 
 
 @router.post("/orders/{order_id}/payments", status_code=201)
-@raises(NotPossibleNow, ProviderAway)
+@raises(Forbidden, NotPossibleNow, ProviderAway)
 async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db, once: Once) -> StartedPayment:
     """Start a card payment, or another one after a refusal. If two succeed, the second goes back by itself."""
     access = await access_to(db, order_id, key, caller, MONEY_STAFF)
@@ -49,7 +49,7 @@ async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: D
 
 
 @router.get("/orders/{order_id}/pay", status_code=303, response_class=RedirectResponse)
-@raises(NotPossibleNow, ProviderAway)
+@raises(Forbidden, NotPossibleNow, ProviderAway)
 async def pay_by_link(request: Request, order_id: UUID, caller: Anybody, key: Key, db: Db) -> Response:
     """From the page of an order to the card page: the one that is open, or a new one."""
     access = await access_to(db, order_id, key, caller, MONEY_STAFF)

@@ -17,7 +17,7 @@ from chassis.idempotency import Once
 from chassis.problems import raises
 from services.orders import actions
 from services.orders.api.common import Config, Db, MoneyStaff, Staff, cause_of, full_card, staff_order
-from services.orders.errors import BadContact, NotPossibleNow, OfferNotFound
+from services.orders.errors import BadContact, IdTaken, NotPossibleNow, OfferNotFound
 from services.orders.manual import ManualOrder, add_order
 from services.orders.models import HistoryEntry
 from services.orders.payments.close import close_open_pages
@@ -29,7 +29,7 @@ Text = Annotated[str, Field(min_length=1, max_length=4000)]
 
 
 @router.post("/orders", status_code=201, response_model=OrderCard)
-@raises(BadContact, NotPossibleNow, OfferNotFound)
+@raises(BadContact, IdTaken, NotPossibleNow, OfferNotFound)
 async def create_manual_order(body: ManualOrder, caller: Staff, tx: Tx, once: Once, settings: Config) -> Response:
     """ "Add order": a sale outside of the platform; answers with its card (ORD-41, ORD-44..46)."""
 

@@ -22,6 +22,7 @@ from services.ticketing.errors import (
     SeatsNotForSale,
     SeatsTaken,
     ShowNotOnSale,
+    TooManyHeld,
     TooManySeats,
 )
 from services.ticketing.holds.allowance import Allowance
@@ -35,6 +36,7 @@ MAX_BODY = 512 * 1024
     ShowNotOnSale,
     SeatsNotForSale,
     TooManySeats,
+    TooManyHeld,
     HoldInvalid,
     OtherHoldHasThisId,
     HoldEnded,
