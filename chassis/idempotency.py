@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
+from uuid import UUID
 
 import orjson
 from fastapi import Depends, Header
@@ -39,6 +40,10 @@ class Idempotency:
         self.key = key
         self._scope = scope
         self._hash = request_hash
+
+    def within(self, organisation: UUID, thing: UUID) -> Idempotency:
+        """The same key for one thing of an organisation, in whose name the transaction runs, whoever asks."""
+        return Idempotency(self.key, f"{organisation}:{thing}:{self._scope}", self._hash)
 
     async def run(
         self,

@@ -26,6 +26,8 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
     service: ClassVar[str]
+    checked_elsewhere: ClassVar[frozenset[str]] = frozenset()
+    """Fields whose development values a subclass refuses by a rule of its own."""
 
     footlights_env: Literal["development", "test", "production"] = "development"
     host: str = "127.0.0.1"
@@ -70,7 +72,11 @@ class ServiceSettings(BaseSettings):
         ]
         if kept:
             raise ValueError(f"set in production, the development default is refused: {', '.join(kept)}")
-        marked = [name.upper() for name in type(self).model_fields if DEVELOPMENT in str(_plain(getattr(self, name)))]
+        marked = [
+            name.upper()
+            for name in type(self).model_fields
+            if name not in self.checked_elsewhere and DEVELOPMENT in str(_plain(getattr(self, name)))
+        ]
         if marked:
             raise ValueError(f"made for development only, refused in production: {', '.join(marked)}")
         if len(self.link_secret.get_secret_value()) < SHORTEST_SECRET:

@@ -101,7 +101,7 @@ class Person:
     @property
     def phone(self) -> str:
         run = int(self.run, 16)
-        return f"+380{OPERATORS[run % len(OPERATORS)]}{run // len(OPERATORS) % 100_000:05}{self.number:02}"
+        return f"+380{OPERATORS[run % len(OPERATORS)]}{run // len(OPERATORS) % 10_000:04}{self.number % 1_000:03}"
 
 
 @dataclass(slots=True)

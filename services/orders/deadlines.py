@@ -60,7 +60,7 @@ async def _measure(session: AsyncSession) -> None:
     metrics.REFUNDS_WAITING.set(refunds)
     metrics.REFUND_WAIT_SECONDS.set(_age(oldest, now))
     wanted = select(Payment.wanted, func.min(Payment.wanted_since)).where(Payment.due_at.is_not(None))
-    since = dict((await session.execute(wanted.group_by(Payment.wanted))).tuples().all())
+    since = {row[0]: row[1] for row in await session.execute(wanted.group_by(Payment.wanted))}
     for call in Wanted:
         metrics.WANTED_SECONDS.labels(call.value).set(_age(since.get(call.value), now))
     undelivered = select(func.count()).where(

@@ -60,11 +60,11 @@ class Person:
     async def post(self, path: str, body: Any = None, **headers: str) -> Any:
         return await self.must("POST", path, body, **headers)
 
-    async def edit(self, path: str, change: dict[str, Any], method: str = "PATCH") -> Any:
-        """Changes a thing of which this person has just seen the newest version."""
+    async def edit(self, path: str, change: dict[str, Any], part: str = "", method: str = "PATCH") -> Any:
+        """Changes a thing, or a part of it, of which this person has just seen the newest version."""
         async with self.platform.http.get(self.platform.url + path, headers=self.headers) as seen:
             version = seen.headers["ETag"]
-        return await self.must(method, path, change, if_match=version)
+        return await self.must(method, path + part, change, if_match=version)
 
     async def register(self) -> None:
         """Opens an account on the platform with the data of this person, and stays signed in."""

@@ -18,7 +18,7 @@ async def test_staff_switch_invoices_per_ticket(house: House) -> None:
         {"name": "Партер", "price": uah(25_000), "categories": ["Партер"], "invoice_allowed": True},
         {"name": "Ложа", "price": uah(90_000), "seats": ["1-1", "1-2"], "invoice_allowed": False},
     ]
-    await house.organizer.must("PUT", f"{path}/price-zones", {"price_zones": zones})
+    await house.organizer.edit(path, {"price_zones": zones}, "/price-zones", "PUT")
     stalls, box, both = [await house.hold(client, *seats) for seats in (("2-1",), ("1-1",), ("1-2", "2-2"))]
     await stalls.check_out("invoice")
     for order in (box, both):
@@ -28,7 +28,7 @@ async def test_staff_switch_invoices_per_ticket(house: House) -> None:
 
     await box.cancel()
     zones[1]["invoice_allowed"] = True
-    await house.organizer.must("PUT", f"{path}/price-zones", {"price_zones": zones})
+    await house.organizer.edit(path, {"price_zones": zones}, "/price-zones", "PUT")
     await house.hall_shows({"1-2": "held", "2-1": "held", "2-2": "held"})
     allowed = await house.hold(client, "1-1", "2-3")
     await allowed.check_out("invoice")

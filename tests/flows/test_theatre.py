@@ -17,7 +17,7 @@ async def test_shows_are_made_and_their_sales_managed_in_the_back_office_alone(h
     show = await organizer.post("/api/ticketing/shows", form)
     path = f"/api/ticketing/shows/{show['show_id']}"
     zones = [{"name": "Партер", "price": uah(40_000), "categories": ["Партер"]}]
-    await organizer.must("PUT", f"{path}/price-zones", {"price_zones": zones})
+    await organizer.edit(path, {"price_zones": zones}, "/price-zones", "PUT")
     await organizer.post(f"{path}/start-sale")
     sold = await house.bought(buyer, "1-1", show=show)
 

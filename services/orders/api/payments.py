@@ -43,7 +43,7 @@ async def pay(request: Request, order_id: UUID, caller: Anybody, key: Key, db: D
             opened = await open_payment(session, order, provider_of(request).name, cause_of(caller, order))
             return opened.id
 
-        payment = await once.run(session, 201, command)
+        payment = await once.within(access.organisation, order_id).run(session, 201, command)
     # Started after the commit, as often as it is asked: it is the same page.
     return await start(request, UUID(json.loads(bytes(payment.body))))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import SecretStr, model_validator
 
@@ -18,6 +18,8 @@ class PaymentSettings(ServiceSettings):
     The sandbox's development defaults are refused in production only where it is the provider in use, so that a shop
     that takes money through Stripe need not name a sandbox.
     """
+
+    checked_elsewhere: ClassVar[frozenset[str]] = frozenset({"sandbox_api_key", "sandbox_webhook_secret"})
 
     payment_provider: Literal["sandbox", "stripe"] = "sandbox"
     """Who new payments are started with; payments already started stay with their own provider."""
