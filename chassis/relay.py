@@ -42,7 +42,7 @@ MAX_BATCH_BYTES = 1_000_000
 SAFETY_POLL_SECONDS = (0.02, 0.2)
 """How often to look without being woken: at first and after being idle. Other replicas' commits do not wake us."""
 BUSY = 8
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.025
 """While events keep coming, `BUSY` or more in two batches, they gather for so long: together they cost a fraction."""
 ACKNOWLEDGE_SECONDS = 20.0
 """aiokafka waits for ever while the broker is down; a batch unacknowledged by then is sent again by a new producer."""
