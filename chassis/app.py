@@ -74,6 +74,7 @@ def create_app(
     app.state.auth_keys = KeySet(url=settings.auth_jwks_url, inline=settings.auth_jwks)
     app.state.checks = {"database": lambda: health.database_check(app.state.db), "keys": app.state.auth_keys.load}
     problems.install(app)
+    # Among the others too: for whoever walks all routes, and for the answer to another method.
     app.router.routes.extend(hot_routes)
     app.include_router(health.router)
     for router in routers:

@@ -11,12 +11,10 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-import aiohttp
+from typing import Any
 
 from contracts.accounts import Role
+from deploy.demo.client import Client, Refused
 
 ORGANISATION = "theatre"
 PLAN = Path(__file__).parent / "plans" / "theatre.json"
@@ -64,12 +62,15 @@ async def load(
     """Load what is missing; returns an account per role as (role, e-mail, password)."""
     password = secrets["DEMO_PASSWORD"]
     accounts = [(role, address_of(role)) for role in PEOPLE]
-    async with Staff(gateway_url) as staff:
+    async with Client(gateway_url) as staff:
         organizer = dict(accounts)[Role.ORGANIZER]
-        if not await staff.sign_in(organizer, password):
+        try:
+            await staff.sign_in(organizer, password)
+        except Refused as refused:
+            if refused.status != 401:
+                raise
             await _found(gateway_env["DATABASE_WORKER_URL"], accounts, password)
-            if not await staff.sign_in(organizer, password):
-                raise RuntimeError(f"{organizer} cannot sign in")
+            await staff.sign_in(organizer, password)
         await _show(staff)
         await _offers(staff)
     return [*((role.value, email, password) for role, email in accounts), ("(a buyer)", BUYER, password)]
@@ -95,44 +96,7 @@ async def _found(gateway_database: str, accounts: list[tuple[Role, str]], passwo
             await ensure_account(session, email, PEOPLE[role], password, organisation, [role])
 
 
-class Staff:
-    """A member of staff at the gateway, signed in by cookie as a browser is."""
-
-    def __init__(self, gateway_url: str) -> None:
-        self._url = gateway_url
-        self._headers: dict[str, str] = {}
-
-    async def __aenter__(self) -> Self:
-        jar = aiohttp.CookieJar(unsafe=True)  # the address is a number
-        self._client = aiohttp.ClientSession(cookie_jar=jar, timeout=aiohttp.ClientTimeout(total=30))
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._client.close()
-
-    async def sign_in(self, email: str, password: str) -> bool:
-        """False when there is no such account with this password."""
-        credentials = {"email": email, "password": password}
-        async with self._client.post(self._url + "/auth/sign-in", json=credentials) as answer:
-            if answer.status == 401:
-                return False
-            answer.raise_for_status()
-            self._headers = {"X-CSRF-Token": (await answer.json())["csrf_token"]}
-            return True
-
-    async def ask(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Any:
-        """The JSON answer. Raises `RuntimeError` with the problem's words for an error."""
-        sent = {**self._headers, **(headers or {})}
-        async with self._client.request(method, self._url + path, json=body, headers=sent) as answer:
-            text = await answer.text()
-            if answer.status >= 400:
-                raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]}")
-            return json.loads(text) if text else None
-
-
-async def _show(staff: Staff) -> None:
+async def _show(staff: Client) -> None:
     plan = json.loads(PLAN.read_text())
     halls = (await staff.ask("GET", "/api/ticketing/halls"))["items"]
     hall = next((each for each in halls if each["name"] == plan["name"]), None)
@@ -161,7 +125,7 @@ async def _show(staff: Staff) -> None:
     await staff.ask("POST", f"/api/ticketing/shows/{show['show_id']}/start-sale")
 
 
-async def _offers(staff: Staff) -> None:
+async def _offers(staff: Client) -> None:
     listed = (await _patiently(staff, "GET", "/api/orders/offers"))["items"]
     known = {each["sku"] for each in listed}
     for offer in OFFERS:
@@ -171,12 +135,12 @@ async def _offers(staff: Staff) -> None:
             await _patiently(staff, "POST", "/api/orders/offers", {**body, "price": price, "invoice_allowed": True})
 
 
-async def _patiently(staff: Staff, method: str, path: str, body: Any = None) -> Any:
+async def _patiently(staff: Client, method: str, path: str, body: Any = None) -> Any:
     """Orders learns of a new organisation by an event, a moment after it was made."""
     for _ in range(20):
         try:
             return await staff.ask(method, path, body)
-        except RuntimeError as error:
+        except Refused as error:
             last = error
             await asyncio.sleep(0.25)
     raise last

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 import aiohttp
 
+CARD, HELD_CARD = "4242424242424242", "4000000000001000"
+"""Of the sandbox: one that pays, and one whose bank only holds the money."""
 PATIENCE = 60
 """How often a request is repeated that was told to come back (429, 503) or found nobody there."""
 
@@ -77,7 +79,7 @@ class Client:
             return Answer(answer.status, content, answer.headers.copy())
         raise RuntimeError(f"{method} {path} was never served")
 
-    async def pay_by_card(self, page: str, number: str = "4242424242424242") -> None:
+    async def pay_by_card(self, page: str, number: str = CARD) -> None:
         """Fills in the hosted card page and follows it back, as a browser does."""
         form = {"number": number, "expiry": "12/34", "cvc": "123"}
         async with self._http.post(page, data=form, allow_redirects=False) as answer:

@@ -11,11 +11,10 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from deploy.demo.client import Client, Refused
+from deploy.demo.client import CARD, HELD_CARD, Client, Refused
 
 BUYERS = 60
 FIGHTERS = 6
-CARD, HELD_CARD = "4242424242424242", "4000000000001000"
 MOST = 3
 """Seats that a buyer without a part takes at most."""
 PARTS = {

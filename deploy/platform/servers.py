@@ -103,12 +103,8 @@ class Servers:
     async def _open_kafka(self) -> None:
         if not self.existing.kafka:
             ports, controllers = list(self.ports.kafka), list(self.ports.controllers)
-            self.kafka = KafkaCluster(
-                *(self.home.path / "kafka", ports, controllers),
-                jars=jars_folder(),
-                log=self.home.log("kafka"),
-                light=True,
-            )
+            data, log = self.home.path / "kafka", self.home.log("kafka")
+            self.kafka = KafkaCluster(data, ports, controllers, jars=jars_folder(), log=log, light=True)
             try:
                 await self._fetch_kafka(self.kafka.jars)
                 await self._start_kafka()

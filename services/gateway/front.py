@@ -52,7 +52,9 @@ def cookie_name(settings: Settings) -> str:
 class Front:
     """ASGI middleware around the gateway's own routes."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, identities: Identities, forwarder: Forwarder) -> None:
+    def __init__(
+        self, app: ASGIApp, *, settings: Settings, identities: Identities, forwarder: Forwarder, exempt: Networks
+    ) -> None:
         self._app = app
         self._settings = settings
         self._identities = identities
@@ -60,7 +62,7 @@ class Front:
         self._cookie = cookie_name(settings)
         self._limited = settings.rate_per_second > 0
         self._buckets = Buckets(settings.rate_per_second or 1, settings.rate_burst)
-        self._exempt = Networks(settings.exempt_networks)
+        self._exempt = exempt
         self._proxies = Networks(settings.trusted_proxies)
         self._operators = Networks(settings.operator_networks)
         self._origins = {_origin(settings.public_url), *map(_origin, settings.allowed_origins.split(","))} - {""}

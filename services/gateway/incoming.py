@@ -12,6 +12,7 @@ from random import getrandbits
 
 from starlette.types import Scope
 
+from chassis.tracing import TRACEPARENT
 from services.gateway.errors import BadRequest, HeadersTooLarge
 
 HOP_BY_HOP = frozenset(
@@ -50,7 +51,6 @@ ONCE = frozenset({b"authorization", b"host", b"content-length", b"x-organisation
 OURS = (b"x-forwarded-", b"x-footlights-", b"x-real-ip", b"forwarded", b"ce-")
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Incoming:
@@ -129,9 +129,9 @@ class Incoming:
         return f"{getrandbits(128):032x}"
 
     def _traceparent(self) -> str:
-        value = self.read.get(b"traceparent")
+        value = self.text(b"traceparent")
         if value is not None and TRACEPARENT.fullmatch(value):
-            return value.decode()
+            return value
         return f"00-{getrandbits(128) | 1:032x}-{getrandbits(64) | 1:016x}-01"
 
 

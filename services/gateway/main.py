@@ -21,6 +21,7 @@ from services.gateway.documents import Documents
 from services.gateway.forwarding import Forwarder
 from services.gateway.front import Front
 from services.gateway.identities import Identities
+from services.gateway.limits import Networks
 from services.gateway.live import TOPICS, Shows
 from services.gateway.settings import Settings
 from services.gateway.tokens import Tokens
@@ -62,7 +63,8 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.shows = shows
     app.state.documents = Documents(app, settings, forwarder)
     app.state.checks |= {"live": _is_ready(tail), "signing": _signing(app, tokens)}
-    app.add_middleware(Front, settings=settings, identities=identities, forwarder=forwarder)
+    app.state.exempt = Networks(settings.exempt_networks)
+    app.add_middleware(Front, settings=settings, identities=identities, forwarder=forwarder, exempt=app.state.exempt)
     return app
 
 

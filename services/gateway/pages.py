@@ -14,7 +14,6 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingRes
 from chassis.edge import public
 from chassis.problems import NotFound, TooManyRequests, Unavailable
 from services.gateway.documents import Documents
-from services.gateway.limits import Networks
 from services.gateway.live import Shows
 from services.gateway.settings import Settings
 
@@ -126,7 +125,7 @@ async def live(
         raise Unavailable("Too many live streams are open. Fetch the map from time to time instead.", retry_after=30)
     address = request.client.host if request.client else ""
     most = settings.live_listeners_per_address
-    if shows.of_address[address] >= most and address not in Networks(settings.exempt_networks):
+    if shows.of_address[address] >= most and address not in request.app.state.exempt:
         raise TooManyRequests(f"Your address has {most} live streams open. Close one first.", retry_after=30)
     parts = shows.stream(show_id, last_event_id, settings.live_heartbeat_seconds, address)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

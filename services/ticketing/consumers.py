@@ -25,7 +25,7 @@ def build(settings: Settings, board: Board, printer: Printer) -> Consumer:
 
     @consumer.on(OrderPlaced, OrderChanged)
     async def awaits_payment(session: AsyncSession, event: Event[OrderPlaced | OrderChanged]) -> None:
-        await orders.order_placed(session, _organisation(event), event.data, buffer)
+        await orders.order_awaits_payment(session, _organisation(event), event.data, buffer)
 
     @consumer.on(OrderPaid)
     async def paid(session: AsyncSession, event: Event[OrderPaid]) -> None:

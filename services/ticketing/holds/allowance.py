@@ -17,7 +17,7 @@ from chassis.edge import Caller
 from contracts.envelope import Event, EventData
 from contracts.ticketing import HoldExtended, HoldReleased, TicketsIssued
 from services.ticketing.errors import OutcomeUnknown, TooManyHeld
-from services.ticketing.holds.place import DESK, BoxOffice
+from services.ticketing.holds.place import BoxOffice, at_desk
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
 
@@ -56,7 +56,7 @@ class Allowance:
         if not buyer or not limit or (self._local and _is_loopback(address)):
             return await self._box_office.place(show_id, hold_id, seats, caller)
         layout = await self._board.get(show_id)
-        if caller.organisation == layout.organisation and caller.has(*DESK):
+        if at_desk(caller, layout):
             return await self._box_office.place(show_id, hold_id, seats, caller)
         new = self._take((buyer, show_id), hold_id, len(seats), limit, layout.hold_seconds)
         try:

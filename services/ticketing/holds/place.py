@@ -112,7 +112,7 @@ class BoxOffice:
         return orjson.dumps(hold, option=orjson.OPT_UTC_Z)
 
     async def _ask(self, layout: Layout, hold_id: UUID, seats: Sequence[str], caller: Caller) -> Answer:
-        desk = caller.has(*DESK) and caller.organisation == layout.organisation
+        desk = at_desk(caller, layout)
         held = _held(layout, seats, self._settings.staff_hold_max_seats if desk else self._settings.hold_max_seats)
         loop = asyncio.get_running_loop()
         request = Request(
@@ -134,6 +134,11 @@ class BoxOffice:
         finally:
             overdue.cancel()
             metrics.HOLD_SECONDS.observe(time.perf_counter() - request.joined)
+
+
+def at_desk(caller: Caller, layout: Layout) -> bool:
+    """Whether the caller sells this show for the organisation."""
+    return caller.serves(layout.organisation) and caller.has(*DESK)
 
 
 @lru_cache

@@ -9,7 +9,7 @@ import uuid_utils
 
 from contracts.envelope import attributes
 from contracts.ticketing import HoldPlaced
-from services.ticketing.holds.requests import Request
+from services.ticketing.holds.requests import Request, total
 
 
 def event(request: Request, now: datetime, expires_at: datetime) -> tuple[bytes, str]:
@@ -22,7 +22,7 @@ def event(request: Request, now: datetime, expires_at: datetime) -> tuple[bytes,
         "show_name": layout.name,
         "starts_at": layout.starts_at,
         "seats": [seat.json for seat in request.seats],
-        "total": {"minor": sum(seat.price.minor for seat in request.seats), "currency": layout.currency},
+        "total": {"minor": total(request.seats), "currency": layout.currency},
         "expires_at": expires_at,
         "account_id": str(request.account_id) if request.account_id else None,
     }

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from uuid import UUID
 
 from services.ticketing.shows.layout import Layout, Offer
+
+
+def total(seats: Iterable[Offer]) -> int:
+    """What the seats cost together, in minor units."""
+    return sum(seat.price.minor for seat in seats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +28,7 @@ class Granted:
 
     @property
     def total(self) -> int:
-        """In minor units."""
-        return sum(seat.price.minor for seat in self.seats)
+        return total(self.seats)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ log = get_logger(__name__)
 CLOSED_SHOWS = {ShowStatus.CANCELLED, ShowStatus.FINISHED}
 
 
-async def order_placed(
+async def order_awaits_payment(
     session: AsyncSession, organisation: UUID, order: OrderPlaced | OrderChanged, buffer: timedelta
 ) -> None:
     """An order awaits payment: its hold lives until then and a little longer."""

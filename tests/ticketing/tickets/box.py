@@ -54,7 +54,7 @@ class Box:
         async with self.db.as_worker() as session:
             match event.data:
                 case OrderPlaced() | OrderChanged() as data:
-                    await orders.order_placed(session, organisation, data, timedelta(minutes=2))
+                    await orders.order_awaits_payment(session, organisation, data, timedelta(minutes=2))
                 case OrderPaid() as data:
                     await orders.order_paid(session, board, PRINTER, organisation, data)
                 case OrderCancelled() | OrderExpired() as data:
