@@ -23,5 +23,5 @@ RECORD = text("""
 async def record(session: AsyncSession, consumer: str, ids: Iterable[UUID]) -> set[UUID]:
     """Records the ids and returns those not seen before. Waits for a transaction that is recording the same ones."""
     given = set(ids)
-    seen = await session.scalars(RECORD, {"consumer": consumer, "ids": sorted(given)})
+    seen = await session.scalars(RECORD, {"consumer": consumer, "ids": list(given)})
     return given.difference(seen)

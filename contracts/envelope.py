@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
 
@@ -197,7 +198,7 @@ def decode(headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> 
         return Event(
             id=UUID(attributes["id"]),
             data=known.from_json(value),
-            organisation=_uuid(attributes.get("organisation")),
+            organisation=_known_uuid(attributes.get("organisation")),
             aggregate_version=int(attributes.get("aggregateversion", "0")),
             time=_time(attributes["time"]),
             correlation_id=attributes.get("correlationid"),
@@ -227,6 +228,10 @@ def _attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str, str]:
 
 def _uuid(text: str | None) -> UUID | None:
     return UUID(text) if text else None
+
+
+_known_uuid = lru_cache(maxsize=4096)(_uuid)
+"""For what stands in many events: reading an id costs a tenth of reading an event."""
 
 
 def _time(text: str) -> datetime:
