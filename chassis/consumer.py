@@ -316,7 +316,7 @@ class ConsumerRunner:
 class Tail:
     """Every replica sees every new event of some topics, from now on; nothing is remembered. For live updates.
 
-    `wants` says by a record's type and key whether it is worth being decoded.
+    `wants` says of a record whether it is worth being decoded.
     """
 
     def __init__(
@@ -324,7 +324,7 @@ class Tail:
         bootstrap_servers: str,
         topics: Sequence[str],
         callback: Callable[[Event[EventData]], None],
-        wants: Callable[[str | None, bytes | None], bool] = lambda _, __: True,
+        wants: Callable[[Record], bool] = lambda _: True,
     ) -> None:
         self._bootstrap_servers = bootstrap_servers
         self._topics = topics
@@ -361,7 +361,7 @@ class Tail:
 
     def _tell(self, record: Record) -> None:
         try:
-            if self._wants(type_of(record.headers), record.key):
+            if self._wants(record):
                 self._callback(decode(record.headers, record.value))
         except UnknownEventType:
             metrics.EVENTS_SKIPPED.labels("unknown type").inc()

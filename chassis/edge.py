@@ -16,6 +16,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
+from starlette.types import Scope
 
 from chassis import context
 from chassis.keys import KeySet
@@ -82,7 +83,7 @@ class Permission:
         order_id = request.path_params.get("order_id")
         if order_id is not None:
             context.bind(order_id=order_id)
-        caller = await caller_of(request)
+        caller = await caller_of(request.scope)
         if self.kind == "public":
             return caller
         if caller.account_id is None:
@@ -108,20 +109,21 @@ def public() -> Permission:
     return Permission("public")
 
 
-async def caller_of(request: Request) -> Caller:
+async def caller_of(scope: Scope) -> Caller:
     """The caller by the bearer token, anonymous without one. Raises `Unauthorised` for a bad one."""
-    caller: Caller | None = request.scope.get(CALLER)
+    caller: Caller | None = scope.get(CALLER)
     if caller is None:
-        header = request.headers.get("authorization")
-        caller = request.scope[CALLER] = ANONYMOUS if header is None else await _authenticate(request, header)
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+        caller = ANONYMOUS if header is None else await _authenticate(scope["app"], header.decode("latin-1"))
+        scope[CALLER] = caller
     return caller
 
 
-async def _authenticate(request: Request, header: str) -> Caller:
+async def _authenticate(app: FastAPI, header: str) -> Caller:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthorised("Send the token as `Authorization: Bearer <token>`.")
-    keys: KeySet = request.app.state.auth_keys
+    keys: KeySet = app.state.auth_keys
     claims = await keys.verify(token.strip(), audience=AUDIENCE, issuer=ISSUER)
     known = {role.value for role in Role}
     try:
@@ -140,7 +142,7 @@ async def _authenticate(request: Request, header: str) -> Caller:
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     """The transaction of a request under row-level security: the caller's organisation and account."""
-    caller = await caller_of(request)
+    caller = await caller_of(request.scope)
     async with request.app.state.db.for_organisation(caller.organisation, caller.account_id) as session:
         yield session
 

@@ -79,7 +79,7 @@ async def _idempotency(
         str | None, Header(min_length=1, max_length=255, description="Repeat a request safely")
     ] = None,
 ) -> Idempotency:
-    caller = await caller_of(request)
+    caller = await caller_of(request.scope)
     owner = caller.organisation or caller.account_id or "public"
     content = b"\0".join((request.method.encode(), request.url.path.encode(), await request.body()))
     return Idempotency(idempotency_key, f"{owner}:{request.scope['route'].path}", hashlib.sha256(content).digest())

@@ -1,13 +1,14 @@
 """Seat changes of a show, told to everybody who looks at its map, a moment after they happened.
 
-Every gateway reads the topics from now on and keeps a short history per show. What a listener may count on: after
-`open` it sees every change, in order, or is told `reset` (fetch the map again) or `dropped` (it was too slow; connect
-again). Open the stream first and fetch the map then, and no change falls between the two.
+Every gateway reads the topics from now on and keeps a short history of the shows that are looked at. What a listener
+may count on: after `open` it sees every change, in order, or is told `reset` (fetch the map again) or `dropped` (it was
+too slow; connect again). Open the stream first and fetch the map then, and no change falls between the two.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
@@ -16,6 +17,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from aiokafka import ConsumerRecord
 
 from contracts.envelope import Event, EventData
 from contracts.ticketing import HoldExtended, HoldPlaced, HoldReleased, ShowState, TicketsIssued, TicketsVoided
@@ -25,6 +27,7 @@ TOPICS = ("ticketing.hold", "ticketing.ticket", "ticketing.show")
 QUIET_SHOWS = 2_000
 """Shows without listeners whose history is kept."""
 
+SHOW_ID = re.compile(rb'"show_id":"([0-9a-f-]{36})"')
 HEARTBEAT = b": still here\n\n"
 DROPPED = b'event: dropped\ndata: {"reason":"too slow; connect again"}\n\n'
 
@@ -120,6 +123,14 @@ class Shows:
     @property
     def full(self) -> bool:
         return self.listening >= self._most_listeners
+
+    def wants(self, record: ConsumerRecord[bytes, bytes]) -> bool:
+        """Whether somebody looks at the show that a record names, or did lately. Of all others nothing is kept, so
+        their records need not be decoded."""
+        if not self._shows:
+            return False
+        named = SHOW_ID.search(record.value or b"")
+        return named is None or UUID(named[1].decode()) in self._shows
 
     def handle(self, happened: Event[EventData]) -> None:
         """Takes an event of `TOPICS`."""

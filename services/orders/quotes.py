@@ -65,7 +65,8 @@ def _read(claims: dict[str, Any]) -> Quote:
         show_name=claims["show"]["name"],
         starts_at=datetime.fromisoformat(claims["show"]["starts_at"]),
         seats=tuple(
-            QuotedSeat(seat["seat"], seat["label"], seat["zone_name"], int(seat["minor"])) for seat in claims["seats"]
+            QuotedSeat(seat["seat"], seat["label"], seat["zone_name"], int(seat["price"]["minor"]))
+            for seat in claims["seats"]
         ),
         currency=claims["currency"],
         invoice_allowed=bool(claims.get("invoice", False)),

@@ -130,10 +130,7 @@ class Ticketing:
             "show_id": str(show_id),
             "org": str(organisation),
             "show": {"name": "Лісова пісня", "starts_at": (until + timedelta(days=7)).isoformat()},
-            "seats": [
-                {"seat": s.seat, "label": s.label, "zone_id": str(s.zone_id), "zone_name": s.zone_name, "minor": price}
-                for s in held
-            ],
+            "seats": [seat.model_dump(mode="json") for seat in held],
             "currency": "UAH",
             "total": price * seats,
             "invoice": invoice,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 import orjson
-from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -48,11 +47,15 @@ class PlaceHold:
     """Takes the seats of one request and answers with the hold and its quote."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = await caller_of(Request(scope))
+        caller = await caller_of(scope)
         show_id, hold_id, seats = _parse(scope["path_params"]["show_id"], await _body(receive))
-        context.bind(order_id=hold_id, show_id=show_id)
         allowance: Allowance = scope["app"].state.allowance
-        new, content = await allowance.place(show_id, hold_id, seats, caller, _address(scope))
+        try:
+            new, content = await allowance.place(show_id, hold_id, seats, caller, _address(scope))
+        except Exception:
+            # For what is logged of it; there is nothing to log of a hold that succeeds.
+            context.bind(order_id=hold_id, show_id=show_id)
+            raise
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": 201 if new else 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})

@@ -40,9 +40,11 @@ ATTEMPTS = 4
 GONE = ("08", "57P")
 """SQLSTATE classes of a connection that is gone."""
 STATEMENT_SECONDS = 8.0
-
+ANSWER_SECONDS = 15.0
+"""A request is answered long before this; it is here so that none waits for ever."""
 
 BUSY = "Too many people are buying at once. Try again in a few seconds."
+OVERDUE = "The answer takes too long. Ask again with the same hold id to learn whether you have the seats."
 UNKNOWN = "The database did not answer. Ask again with the same hold id to learn whether you have the seats."
 
 
@@ -64,6 +66,9 @@ class Lane:
         self._nudge = nudge
         self._on_taken = on_taken
         self._waiting: deque[Request] = deque()
+        self._taking: list[Request] = []
+        self._behind: list[Request] = []
+        """What wants a seat or an id of the batch that is being taken."""
         self._wake = asyncio.Event()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._offset = 0.0
@@ -83,22 +88,31 @@ class Lane:
                 if not self._waiting:
                     self._wake.clear()
                     await self._wake.wait()
-                batch, later = self._gather()
-                if batch:
-                    await self._settle(batch)
-                self._put_back(batch, later)
+                self._taking, self._behind = self._gather()
+                if self._taking:
+                    await self._settle(self._taking)
+                if self._behind:
+                    self._put_back(self._taking, self._behind)
+                self._taking, self._behind = [], []
         finally:
             for request in self._waiting:
                 request.fail(OutcomeUnknown("The service is stopping. Ask again with the same hold id."))
             self._waiting.clear()
             await self._disconnect()
 
+    def fail_overdue(self) -> None:
+        """Fails what nobody has answered for too long, whatever the flusher waits for. To be called now and then."""
+        latest = time.perf_counter() - ANSWER_SECONDS
+        for request in (*self._taking, *self._behind, *self._waiting):
+            if request.joined < latest:
+                request.fail(OutcomeUnknown(OVERDUE))
+
     def _gather(self) -> tuple[list[Request], list[Request]]:
         """The next batch, and those behind it that want a seat or an id of the batch."""
         batch: list[Request] = []
         later: list[Request] = []
-        seats: set[tuple[UUID, str]] = set()
-        ids: set[UUID] = set()
+        seats: set[tuple[str, str]] = set()
+        ids: set[str] = set()
         now = time.perf_counter()
         while self._waiting and len(batch) < self._batch:
             request = self._waiting.popleft()
@@ -107,14 +121,15 @@ class Lane:
             if now > request.deadline:
                 request.fail(SaleBusy(BUSY, retry_after=2))
                 continue
-            wanted = {(request.layout.show_id, seat) for seat in request.keys}
-            if request.hold_id in ids or not seats.isdisjoint(wanted):
+            show = request.layout.text_id
+            wanted = {(show, seat) for seat in request.keys}
+            if request.text_id in ids or not seats.isdisjoint(wanted):
                 later.append(request)
                 # First come, first served: whoever comes later for these seats waits behind this one.
                 seats |= wanted
                 continue
             seats |= wanted
-            ids.add(request.hold_id)
+            ids.add(request.text_id)
             batch.append(request)
         metrics.HOLD_WAITING.set(len(self._waiting))
         return batch, later

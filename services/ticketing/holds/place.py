@@ -43,9 +43,7 @@ log = get_logger(__name__)
 
 DESK = (Role.TICKET_DESK, Role.TICKET_ORGANIZER, Role.ORGANIZER)
 STALE_RETRIES = 5
-ANSWER_SECONDS = 15.0
-"""A lane answers long before this; it is here so that no request waits for ever."""
-OVERDUE = "The answer takes too long. Ask again with the same hold id to learn whether you have the seats."
+WATCH_SECONDS = 1.0
 
 
 class BoxOffice:
@@ -71,12 +69,19 @@ class BoxOffice:
         for lane in self._lanes:
             task = asyncio.create_task(_serve(lane), name="hold-lane")
             self._stack.push_async_callback(_stop, task)
+        self._stack.push_async_callback(_stop, asyncio.create_task(self._watch(), name="hold-watch"))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for lane in self._lanes:
+                lane.fail_overdue()
 
     async def place(self, show_id: UUID, hold_id: UUID, seats: Sequence[str], caller: Caller) -> tuple[bool, bytes]:
         """Whether the hold is new, and what the buyer is told, in JSON.
@@ -101,20 +106,20 @@ class BoxOffice:
 
     def describe(self, layout: Layout, hold_id: UUID, granted: Granted) -> bytes:
         """The hold as its buyer sees it, with a fresh quote, in JSON."""
+        text_id = str(hold_id)
         hold = {
-            "hold_id": str(hold_id),
-            "show_id": str(layout.show_id),
+            "hold_id": text_id,
+            "show_id": layout.text_id,
             "expires_at": granted.expires_at,
             "seats": [seat.json for seat in granted.seats],
             "total": {"minor": granted.total, "currency": layout.currency},
-            "quote": self._quotes.sign(layout, hold_id, granted),
+            "quote": self._quotes.sign(layout, text_id, granted),
         }
         return orjson.dumps(hold, option=orjson.OPT_UTC_Z)
 
     async def _ask(self, layout: Layout, hold_id: UUID, seats: Sequence[str], caller: Caller) -> Answer:
         desk = at_desk(caller, layout)
         held = _held(layout, seats, self._settings.staff_hold_max_seats if desk else self._settings.hold_max_seats)
-        loop = asyncio.get_running_loop()
         request = Request(
             hold_id=hold_id,
             layout=layout,
@@ -124,15 +129,13 @@ class BoxOffice:
             # What staff hold is for somebody whom only the order will name.
             account_id=None if caller.serves(layout.organisation) else caller.account_id,
             traceparent=tracing.current_traceparent(),
-            future=loop.create_future(),
+            future=asyncio.get_running_loop().create_future(),
             deadline=time.perf_counter() + self._settings.hold_wait_seconds,
         )
         self._lanes[zlib.crc32(layout.show_id.bytes) % len(self._lanes)].join(request)
-        overdue = loop.call_later(ANSWER_SECONDS, request.fail, OutcomeUnknown(OVERDUE))
         try:
             return await request.future
         finally:
-            overdue.cancel()
             metrics.HOLD_SECONDS.observe(time.perf_counter() - request.joined)
 
 

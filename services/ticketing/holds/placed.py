@@ -15,10 +15,10 @@ from services.ticketing.holds.requests import Request, total
 def event(request: Request, now: datetime, expires_at: datetime) -> tuple[bytes, str]:
     """Value and headers as the outbox keeps them, of a hold placed `now`."""
     layout = request.layout
-    hold_id = str(request.hold_id)
+    hold_id = request.text_id
     data = {
         "hold_id": hold_id,
-        "show_id": str(layout.show_id),
+        "show_id": layout.text_id,
         "show_name": layout.name,
         "starts_at": layout.starts_at,
         "seats": [seat.json for seat in request.seats],
@@ -30,7 +30,7 @@ def event(request: Request, now: datetime, expires_at: datetime) -> tuple[bytes,
         HoldPlaced.event_type,
         id=uuid_utils.uuid7(),
         subject=hold_id,
-        organisation=layout.organisation,
+        organisation=layout.claims["org"],
         aggregate_version=1,
         time=now,
         correlation_id=hold_id,

@@ -29,20 +29,16 @@ class Quotes:
     def jwks(self) -> dict[str, Any]:
         return self._signer.jwks()
 
-    def sign(self, layout: Layout, hold_id: UUID, granted: Granted) -> str:
+    def sign(self, layout: Layout, hold_id: str, granted: Granted) -> str:
         """A compact JWS that is valid as long as the hold."""
         until = granted.expires_at.timestamp()
         return self._signer.sign(
             {
-                "hold_id": str(hold_id),
-                "show_id": str(layout.show_id),
-                "org": str(layout.organisation),
-                "show": {"name": layout.name, "starts_at": layout.starts_at},
-                "seats": [seat.quoted for seat in granted.seats],
-                "currency": layout.currency,
+                **layout.claims,
+                "hold_id": hold_id,
+                "seats": [seat.json for seat in granted.seats],
                 "total": granted.total,
                 "invoice": layout.invoice_for(granted.seats),
-                "payment_seconds": layout.payment_seconds,
                 "hold_until": int(until),
             },
             ttl_seconds=until - time.time(),

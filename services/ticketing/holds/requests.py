@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from uuid import UUID
 
 from services.ticketing.shows.layout import Layout, Offer
@@ -42,7 +41,7 @@ class Refused:
 Answer = Granted | Refused
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Request:
     """One hold that is asked for. `seats` are in key order, each once, and for sale in `layout`."""
 
@@ -56,10 +55,13 @@ class Request:
     future: asyncio.Future[Answer]
     deadline: float
     joined: float = field(default_factory=time.perf_counter)
+    keys: tuple[str, ...] = field(init=False)
+    """The ids of the seats."""
+    text_id: str = field(init=False)
 
-    @cached_property
-    def keys(self) -> tuple[str, ...]:
-        return tuple(seat.seat for seat in self.seats)
+    def __post_init__(self) -> None:
+        self.keys = tuple([seat.seat for seat in self.seats])
+        self.text_id = str(self.hold_id)
 
     @property
     def granted(self) -> bool:

@@ -17,7 +17,7 @@ def to_json(seats: Iterable[Offer]) -> str:
 
 def from_dicts(terms: Iterable[dict[str, Any]]) -> tuple[Offer, ...]:
     seats = (HeldSeat.model_validate(term, strict=False) for term in terms)
-    return tuple(Offer.of(seat.seat, seat.label, seat.zone_id, seat.zone_name, seat.price) for seat in seats)
+    return tuple(Offer.of(seat.seat, seat.label, str(seat.zone_id), seat.zone_name, seat.price) for seat in seats)
 
 
 def from_json(terms: str | bytes) -> tuple[Offer, ...]:

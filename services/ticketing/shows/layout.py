@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 
 import orjson
@@ -22,7 +23,7 @@ from services.ticketing.halls.places import Place
 NAMED = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ZoneSpec:
     """A price zone as staff wrote it (TKT-9, TKT-11)."""
 
@@ -33,6 +34,10 @@ class ZoneSpec:
     seats: tuple[str, ...] = ()
     invoice_allowed: bool | None = None
     """As the show says when None."""
+
+    @cached_property
+    def text_id(self) -> str:
+        return str(self.zone_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +50,17 @@ class Offer:
     price: Money
     json: orjson.Fragment = field(compare=False)
     """As `HeldSeat` of the contract."""
-    quoted: orjson.Fragment = field(compare=False)
-    """As quotes have it."""
 
     @classmethod
-    def of(cls, seat: str, label: str, zone_id: UUID, zone_name: str, price: Money) -> Offer:
-        place = {"seat": seat, "label": label, "zone_id": str(zone_id), "zone_name": zone_name}
-        return cls(
-            seat,
-            label,
-            zone_name,
-            price,
-            json=_fragment({**place, "price": {"minor": price.minor, "currency": price.currency}}),
-            quoted=_fragment({**place, "minor": price.minor}),
-        )
-
-
-def _fragment(value: dict[str, object]) -> orjson.Fragment:
-    return orjson.Fragment(orjson.dumps(value))
+    def of(cls, seat: str, label: str, zone_id: str, zone_name: str, price: Money) -> Offer:
+        held = {
+            "seat": seat,
+            "label": label,
+            "zone_id": zone_id,
+            "zone_name": zone_name,
+            "price": {"minor": price.minor, "currency": price.currency},
+        }
+        return cls(seat, label, zone_name, price, orjson.Fragment(orjson.dumps(held)))
 
 
 class Offers(Mapping[str, Offer]):
@@ -80,7 +78,7 @@ class Offers(Mapping[str, Offer]):
         if known is None:
             zone = self._zones[seat]
             label = self._places[seat].label(self._locale)
-            known = self._known[seat] = Offer.of(seat, label, zone.zone_id, zone.name, zone.price)
+            known = self._known[seat] = Offer.of(seat, label, zone.text_id, zone.name, zone.price)
         return known
 
     def invoice_allowed(self, seat: str) -> bool | None:
@@ -98,7 +96,7 @@ class Offers(Mapping[str, Offer]):
         return len(self._zones)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """A show at one version, and what each of its seats costs."""
 
@@ -121,6 +119,21 @@ class Layout:
     zones: tuple[PriceZone, ...]
     specs: tuple[ZoneSpec, ...]
     """The zones as staff wrote them."""
+
+    @cached_property
+    def text_id(self) -> str:
+        return str(self.show_id)
+
+    @cached_property
+    def claims(self) -> dict[str, object]:
+        """What every quote of the show says."""
+        return {
+            "show_id": self.text_id,
+            "org": str(self.organisation),
+            "show": {"name": self.name, "starts_at": self.starts_at},
+            "currency": self.currency,
+            "payment_seconds": self.payment_seconds,
+        }
 
     def invoice_for(self, seats: Iterable[Offer]) -> bool:
         """Whether all these seats may be ordered by invoice (ORD-39)."""

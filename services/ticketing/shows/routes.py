@@ -217,7 +217,7 @@ async def read_statistics(
 @raises(NoSuchShow, Invalid, Unauthorised, Unavailable)
 async def read_seats(request: Request) -> Response:
     """The state of every seat of the hall, from memory."""
-    caller = await caller_of(request)
+    caller = await caller_of(request.scope)
     try:
         show_id = UUID(request.path_params["show_id"])
     except ValueError:

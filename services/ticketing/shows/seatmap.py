@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import orjson
+from aiokafka import ConsumerRecord
 from sqlalchemy import text
 
 from chassis.db import Database
-from contracts.envelope import Event, EventData
+from contracts.envelope import Event, EventData, type_of
 from contracts.ticketing import (
     HoldConversionRefused,
     HoldExtended,
@@ -184,14 +185,16 @@ class SeatMaps:
         self._board.forget(show_id)
         self._maps.pop(show_id, None)
 
-    def wants(self, event_type: str | None, key: bytes | None) -> bool:
+    def wants(self, record: ConsumerRecord[bytes, bytes]) -> bool:
         """Whether an event may say something new: not of holds that the lane of this process has just placed."""
-        return event_type != HoldPlaced.event_type or (key not in self._placed_here and bool(self._maps))
+        if type_of(record.headers) != HoldPlaced.event_type:
+            return True
+        return bool(self._maps) and record.key not in self._placed_here
 
     def taken(self, requests: Sequence[Request]) -> None:
         """The lane of this process took seats; later events about them say nothing new."""
         for request in requests:
-            self._placed_here[str(request.hold_id).encode()] = None
+            self._placed_here[request.text_id.encode()] = None
             found = self._maps.get(request.layout.show_id)
             if found is not None:
                 found.taken_meanwhile.update(request.keys)

@@ -46,7 +46,8 @@ async def test_the_quote_is_signed_for_checkout(theatre):
     assert claims["show_id"] == show["show_id"]
     assert claims["org"] == str(theatre.organisation)
     assert claims["show"]["name"] == show["name"]
-    assert claims["seats"][0]["minor"] == claims["total"] == 30_000
+    assert claims["seats"] == hold["seats"]
+    assert claims["seats"][0]["price"]["minor"] == claims["total"] == 30_000
     assert (claims["currency"], claims["invoice"]) == ("UAH", True)
     assert claims["hold_until"] == claims["exp"] or abs(claims["hold_until"] - claims["exp"]) <= 1
 
