@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from contracts.envelope import Event, EventData
 from contracts.money import Money
@@ -334,3 +334,21 @@ async def test_a_full_queue_ends_with_one_event() -> None:
     for _ in range(5):
         listener.tell(b"change")
     assert [part async for part in listener.parts(1)] == [DROPPED]
+
+
+async def test_only_the_shows_that_are_looked_at_are_followed() -> None:
+    shows = _shows()
+    watched, other = uuid4(), uuid4()
+    assert not shows.wants(_record(placed(watched, uuid4(), "a")))
+    stream = shows.stream(watched, None, 10)
+    await anext(stream)
+    assert shows.wants(_record(placed(watched, uuid4(), "a")))
+    assert not shows.wants(_record(placed(other, uuid4(), "a")))
+    assert not shows.wants(_record(issued(other, uuid4(), "a")))
+    await stream.aclose()
+    assert shows.wants(_record(released(watched, uuid4(), "a"))), "who looked at it may come back"
+
+
+def _record(data: EventData) -> ConsumerRecord[bytes, bytes]:
+    value = data.to_json()
+    return ConsumerRecord("t", 0, 0, 0, 0, b"", value, None, 0, len(value), ())

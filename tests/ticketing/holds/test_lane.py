@@ -326,6 +326,29 @@ async def test_nobody_waits_for_ever_while_the_database_is_away(db):
     assert isinstance(got, OutcomeUnknown)
 
 
+async def test_nobody_waits_for_a_flusher_that_hangs(db, monkeypatch):
+    """A request in the batch, one behind it and one in the queue: all are told after `ANSWER_SECONDS`."""
+    hanging = asyncio.Event()
+
+    async def connect() -> Any:
+        hanging.set()
+        await asyncio.get_running_loop().create_future()
+
+    layout = await make_show(db)
+    taken, behind, queued = ask(layout, "1-1"), ask(layout, "1-1"), ask(layout, "1-2")
+    async with open_lane(db, connect) as lane:
+        lane.join(taken)
+        lane.join(behind)
+        await hanging.wait()
+        lane.join(queued)
+        lane.fail_overdue()
+        assert not any(request.future.done() for request in (taken, behind, queued))
+        monkeypatch.setattr("services.ticketing.holds.lane.ANSWER_SECONDS", 0)
+        lane.fail_overdue()
+        got = await asyncio.gather(taken.future, behind.future, queued.future, return_exceptions=True)
+    assert all(isinstance(answer, OutcomeUnknown) for answer in got)
+
+
 async def test_one_bad_hold_does_not_harm_its_batch(db):
     """A request that the database refuses (here: a NUL byte) fails alone."""
     layout = await make_show(db)
