@@ -63,8 +63,8 @@ async def extend_hold(
 
 
 async def prolong(session: AsyncSession, hold: Hold, until: datetime, *, pay_by: datetime | None = None) -> bool:
-    """Moves the end of a locked hold that has its seats, or can have them again. False if it cannot; then nothing of it
-    changes but that the seats it could have had are given up."""
+    """Moves the end of a locked hold that has its seats, or can have them again. False if it cannot: then it has ended,
+    and the seats it still had are given up."""
     kept = await seats.keep(
         session,
         organisation=hold.organisation,
@@ -74,6 +74,8 @@ async def prolong(session: AsyncSession, hold: Hold, until: datetime, *, pay_by:
         until=until,
     )
     if len(kept) < len(hold.seats):
+        await end_hold(session, hold, HoldEnd.EXPIRED)
+        # What a hold that had ended before took again just now.
         await seats.free(session, hold.show_id, hold.id, hold.seats)
         return False
     hold.expires_at = until

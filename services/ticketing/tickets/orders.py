@@ -79,9 +79,19 @@ async def order_paid(
     if layout is None or layout.organisation != organisation or layout.status in CLOSED_SHOWS:
         await _refuse(session, record, hold, [line.reference for line in wanted], "the show is closed")
         return
-    lost = await _take(session, organisation, order.show_id, order.order_id, [line.reference for line in wanted])
-    if lost:
+    names = [line.reference for line in wanted]
+    taken = await seats.keep(
+        session,
+        organisation=organisation,
+        show_id=order.show_id,
+        hold_id=order.order_id,
+        seats=names,
+        until=None,
+    )
+    if lost := set(names) - taken:
         await _refuse(session, record, hold, sorted(lost), "the seats were sold to somebody else")
+        # What a hold that had ended before took again just now.
+        await seats.free(session, order.show_id, order.order_id, names)
         return
     if hold is not None:
         spare = set(hold.seats) - {line.reference for line in wanted}
@@ -170,18 +180,6 @@ async def _layout(session: AsyncSession, board: Board, show_id: UUID) -> Layout 
         return None
     layout = board.peek(show_id)
     return layout if layout is not None and layout.version == version else await board.read(session, show_id)
-
-
-async def _take(
-    session: AsyncSession, organisation: UUID, show_id: UUID, order_id: UUID, wanted: Sequence[str]
-) -> set[str]:
-    """Makes the seats sold to this order. Returns those that cannot be had; then none is."""
-    lost = set(wanted) - await seats.keep(
-        session, organisation=organisation, show_id=show_id, hold_id=order_id, seats=wanted, until=None
-    )
-    if lost:
-        await seats.free(session, show_id, order_id, wanted)
-    return lost
 
 
 async def _refuse(

@@ -16,7 +16,7 @@ from chassis.db import Database
 from contracts.orders import OrderCancelled, OrderPaid, TicketsRevoked
 from contracts.ticketing import HoldConversionRefused, HoldExtended, HoldReleased, TicketsIssued, TicketsVoided
 from services.ticketing.holds.expiry import expire_holds
-from services.ticketing.holds.requests import Granted
+from services.ticketing.holds.requests import Granted, Refused
 from tests.ticketing.holds.crowd import answers, ask, let_run_out, make_show, open_lane
 from tests.ticketing.theatre import Order
 from tests.ticketing.tickets.box import Box
@@ -60,6 +60,29 @@ async def test_a_late_payment_is_refused_when_one_seat_is_gone_and_frees_the_oth
     # Paid once more, it is not answered once more.
     await box.hear(order.paid())
     assert len(await box.said(order, HoldConversionRefused)) == 1
+
+
+async def test_a_conversion_that_fails_says_which_seats_are_free_again(box):
+    order = await box.hold("1-1", "1-2")
+    await time_passes(box, order)
+    await box.hold("1-2")
+    await box.hear(order.paid())
+    (released,) = await box.said(order, HoldReleased)
+    assert released.seats == ("1-1",)
+    assert (await box.said(order, HoldConversionRefused))[0].seats == ("1-2",)
+
+
+async def test_a_prolongation_that_fails_says_which_seats_are_free_again(box):
+    order = await box.hold("1-1", "1-2")
+    await time_passes(box, order)
+    await box.hold("1-2")
+    await box.hear(order.placed())
+    (released,) = await box.said(order, HoldReleased)
+    assert (released.seats, released.reason) == (("1-1",), "expired")
+    assert isinstance((await answers([box.lane], [ask(box.layout, "1-1")]))[0], Granted)
+    assert isinstance((await answers([box.lane], [ask(box.layout, "1-2")]))[0], Refused)
+    await expire_all(box.db)
+    assert len(await box.said(order, HoldReleased)) == 1
 
 
 async def test_a_hold_that_expiry_finds_taken_over_frees_nothing(box):
