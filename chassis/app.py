@@ -13,13 +13,14 @@ from starlette.routing import Route
 
 from chassis import health, jobs, logging, problems, tracing
 from chassis.asgi import Edge, Service
-from chassis.consumer import Consumer, ConsumerRunner
+from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.edge import permissions
 from chassis.jobs import Job
 from chassis.keys import KeySet
 from chassis.openapi import document_problems
 from chassis.relay import Relay
+from chassis.runner import ConsumerRunner
 from chassis.settings import ServiceSettings
 
 log = logging.get_logger(__name__)

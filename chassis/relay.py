@@ -14,8 +14,6 @@ import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -27,12 +25,11 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
-from aiokafka.partitioner import DefaultPartitioner
-from aiokafka.producer.message_accumulator import BatchBuilder
 
-from chassis import metrics, outbox
+from chassis import metrics
 from chassis.db import Database
 from chassis.logging import get_logger
+from chassis.sending import Send, partition_of, send_rows
 
 log = get_logger(__name__)
 
@@ -78,16 +75,8 @@ REFUSED = (*TOO_LARGE, InvalidTopicError, CorruptRecordException)
 
 
 @dataclass(slots=True)
-class _Send:
-    """Rows of one partition that travel, and are acknowledged, together."""
-
-    rows: list[asyncpg.Record]
-    acknowledged: asyncio.Future[Any]
-
-
-@dataclass(slots=True)
 class _Batch:
-    sends: list[_Send]
+    sends: list[Send]
 
     @property
     def size(self) -> int:
@@ -196,7 +185,7 @@ class Relay:
             return None
         async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
             parts = await self._by_partition(producer, rows)
-            sends = [send for part in parts for send in await _send(producer, *part)]
+            sends = [send for part in parts for send in await send_rows(producer, *part)]
         return _Batch(sends) if sends else None
 
     async def _by_partition(
@@ -209,7 +198,7 @@ class Relay:
         for row in rows:
             topic = row["topic"]
             if partitions := found[topic]:
-                parts.setdefault(TopicPartition(topic, _partition(row["key"], partitions)), []).append(row)
+                parts.setdefault(TopicPartition(topic, partition_of(row["key"], partitions)), []).append(row)
         return parts.items()
 
     async def _partitions(self, producer: AIOKafkaProducer, topic: str) -> tuple[int, ...]:
@@ -250,7 +239,7 @@ class Relay:
         self, connection: asyncpg.Connection[asyncpg.Record], rows: list[asyncpg.Record], error: BaseException
     ) -> None:
         """Notes the attempt. If size is the reason, the largest row is to blame; else nobody knows which, and the rows
-        travel alone from now on (see `_send`)."""
+        travel alone from now on (see `send_rows`)."""
         row = max(rows, key=lambda row: len(row["value"]))
         blamed = [row] if isinstance(error, TOO_LARGE) else rows
         if len(blamed) > 1 or row["attempts"] + 1 < MAX_ATTEMPTS:
@@ -268,50 +257,6 @@ class Relay:
         metrics.OUTBOX_DEPTH.set(waiting[0]["n"])
         metrics.OUTBOX_AGE.set(float(waiting[0]["age"]))
         return 5.0
-
-
-@lru_cache(maxsize=65_536)
-def _partition(key: bytes, partitions: tuple[int, ...]) -> int:
-    partition: int = DefaultPartitioner()(key, partitions, partitions)
-    return partition
-
-
-async def _send(producer: AIOKafkaProducer, target: TopicPartition, rows: list[asyncpg.Record]) -> list[_Send]:
-    """Sends the rows of one partition, in as few of Kafka's batches as they fit; what was refused before goes alone."""
-    sends: list[_Send] = []
-    packed: list[asyncpg.Record] = []
-    builder = producer.create_batch()
-    alone = False
-    for row in rows:
-        if packed and (alone or row["attempts"]):
-            sends.append(await _send_batch(producer, target, builder, packed))
-            builder, packed = producer.create_batch(), []
-        alone = bool(row["attempts"])
-        record = {"key": row["key"], "value": row["value"], "headers": outbox.headers_of(row["headers"])}
-        if builder.append(timestamp=None, **record) is None:
-            if packed:
-                sends.append(await _send_batch(producer, target, builder, packed))
-                builder, packed = producer.create_batch(), []
-            if builder.append(timestamp=None, **record) is None:
-                sends.append(_refuse(row, MessageSizeTooLargeError(f"{len(row['value'])} bytes")))
-                continue
-        packed.append(row)
-    if packed:
-        sends.append(await _send_batch(producer, target, builder, packed))
-    return sends
-
-
-async def _send_batch(
-    producer: AIOKafkaProducer, target: TopicPartition, builder: BatchBuilder, rows: list[asyncpg.Record]
-) -> _Send:
-    builder.close()
-    return _Send(rows, await producer.send_batch(builder, target.topic, partition=target.partition))
-
-
-def _refuse(row: asyncpg.Record, error: Exception) -> _Send:
-    refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    refused.set_exception(error)
-    return _Send([row], refused)
 
 
 async def _abandon(producer: AIOKafkaProducer) -> None:

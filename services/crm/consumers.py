@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.consumer import Consumer, Permanent
+from chassis.consumer import Consumer
+from chassis.errors import Permanent
 from contracts.accounts import (
     AccountChanged,
     AccountRegistered,

@@ -11,10 +11,10 @@ from uuid import UUID
 from fastapi import FastAPI
 
 from chassis.app import create_app
-from chassis.consumer import Tail
 from chassis.db import Database
 from chassis.edge import AUDIENCE, ISSUER
 from chassis.jobs import Job
+from chassis.tail import Tail
 from services.gateway import api, pages, sessions, staff
 from services.gateway.attempts import Attempts
 from services.gateway.documents import Documents

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.consumer import Consumer, Permanent
+from chassis.consumer import Consumer
+from chassis.errors import Permanent
 from contracts.accounts import AccountChanged, AccountRegistered, OrganisationChanged, OrganisationRegistered
 from contracts.envelope import Event, EventData
 from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked

@@ -10,10 +10,10 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from chassis.app import create_app
-from chassis.consumer import Tail
 from chassis.db import Database
 from chassis.jobs import Job
 from chassis.links import Links
+from chassis.tail import Tail
 from contracts.envelope import Event, EventData
 from services.ticketing import consumers
 from services.ticketing.api import HOT_ROUTES, ROUTERS, document_hot_routes

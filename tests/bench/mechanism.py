@@ -15,9 +15,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
-from chassis.consumer import Consumer, ConsumerRunner
+from chassis.consumer import Consumer
 from chassis.db import Database, asyncpg_dsn
 from chassis.relay import Relay
+from chassis.runner import ConsumerRunner
 from contracts.crm import CustomerChanged
 from contracts.envelope import Event
 from contracts.topics import TOPICS

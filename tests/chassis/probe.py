@@ -19,9 +19,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from chassis import migrations, outbox
-from chassis.consumer import Consumer, ConsumerRunner, Permanent
+from chassis.consumer import Consumer
 from chassis.db import Database, sqlalchemy_url
+from chassis.errors import Permanent
 from chassis.relay import Relay
+from chassis.runner import ConsumerRunner
 from chassis.settings import ServiceSettings
 from contracts.crm import CustomerChanged
 from contracts.envelope import Event, decode

@@ -11,9 +11,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from chassis import dead_letters, inbox, walls
-from chassis.consumer import Consumer, ConsumerRunner
+from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.relay import Relay
+from chassis.runner import ConsumerRunner
 from contracts.crm import CustomerChanged
 from contracts.topics import dead_letter_topic
 from deploy.platform.databases import DatabaseUrls

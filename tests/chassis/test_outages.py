@@ -10,9 +10,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.consumer import ConsumerRunner
 from chassis.db import Database
 from chassis.relay import Relay
+from chassis.runner import ConsumerRunner
 from tests.chassis import probe
 from tests.chassis.probe import changed, new_customers, running, tally
 from tests.harness import Kafka, Postgres, eventually

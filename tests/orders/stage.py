@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from uuid_utils.compat import uuid7
 
-from chassis.consumer import Tail
 from chassis.db import Database
 from chassis.keys import Signer
+from chassis.tail import Tail
 from contracts import orders, ticketing
 from contracts.accounts import AccountRegistered, OrganisationRegistered, Role
 from contracts.envelope import Event, EventData

@@ -11,7 +11,7 @@ import jwt
 import pytest
 from uuid_utils.compat import uuid7
 
-from chassis.consumer import Tail
+from chassis.tail import Tail
 from contracts.accounts import Role
 from contracts.envelope import Event
 from contracts.ticketing import HoldExtended
