@@ -23,6 +23,10 @@ class Role(StrEnum):
     SUPPORT = "support"
 
 
+BACK_OFFICE = frozenset(Role) - {Role.STOREKEEPER}
+"""Who works with orders and customers, and may therefore see what was written to them and what it sums up to."""
+
+
 class OrganisationState(EventData):
     organisation_id: UUID
     slug: str

@@ -67,6 +67,11 @@ class EventData(Part):
         cls.topic = ".".join(type.split(".")[:2])
         EventData.known[type] = cls
 
+    @classmethod
+    def types(cls) -> tuple[builtins.type[Self], ...]:
+        """The event types of this kind: those of `OrderState` are all that tell the state of an order."""
+        return tuple(kind for kind in EventData.known.values() if issubclass(kind, cls))
+
     def key(self) -> UUID:
         """The id of the aggregate: the Kafka key, so events of one aggregate stay in order."""
         raise NotImplementedError

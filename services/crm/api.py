@@ -11,29 +11,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from chassis.concurrency import IfMatch, set_etag
 from chassis.edge import Caller, Tx, staff
-from contracts.accounts import Role
+from chassis.texts import STORABLE
+from contracts.accounts import BACK_OFFICE
 from contracts.money import Money
 from services.crm import customers, queries
 
-MANAGERS = staff(
-    Role.ORGANIZER,
-    Role.SCHOOL_STAFF,
-    Role.SALES_MANAGER,
-    Role.SALES_HEAD,
-    Role.TICKET_ORGANIZER,
-    Role.TICKET_DESK,
-    Role.PROJECT_HEAD,
-    Role.SUPPORT,
-)
-Manager = Annotated[Caller, Depends(MANAGERS)]
+Manager = Annotated[Caller, Depends(staff(*BACK_OFFICE))]
 
 router = APIRouter(tags=["crm"])
-
-
-def _printable(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("must not contain NUL")
-    return value
 
 
 def _a_birthday(value: date) -> date:
@@ -42,7 +27,7 @@ def _a_birthday(value: date) -> date:
     return value
 
 
-Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), AfterValidator(_printable)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), STORABLE]
 Name = Annotated[Words, Field(min_length=1)]
 Birthday = Annotated[date, Field(ge=date(1900, 1, 1)), AfterValidator(_a_birthday)]
 

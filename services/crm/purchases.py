@@ -6,12 +6,13 @@ contact data typed in each order stay with the order (CUS-12), whatever the cust
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.projections import age
+from chassis.texts import without_nul
 from contracts.envelope import Event
 from contracts.orders import OrderDeleted, OrderState
 from services.crm.matching import Contact, Person, recognise
@@ -24,7 +25,7 @@ async def record_order(session: AsyncSession, event: Event[OrderState]) -> None:
     if organisation is None:
         raise ValueError("an order belongs to an organisation")
     row = await session.get(CustomerOrder, order.order_id, with_for_update=True)
-    if row is not None and _age(event) <= (row.version, row.event_at, row.event_id):
+    if row is not None and age(event) <= (row.version, row.event_at, row.event_id):
         row.removed = row.removed or isinstance(order, OrderDeleted)
         return
     person = person_of(order) or (typed_in(row) if row else None)
@@ -83,9 +84,9 @@ def person_of(order: OrderState) -> Person | None:
     if customer is None:
         return None
     return Person(
-        name=clean(customer.name),
-        email=clean(customer.email) if customer.email else None,
-        phone=clean(customer.phone) if customer.phone else None,
+        name=without_nul(customer.name),
+        email=without_nul(customer.email) if customer.email else None,
+        phone=without_nul(customer.phone) if customer.phone else None,
         account_id=customer.account_id,
     )
 
@@ -99,28 +100,24 @@ def number_key(number: str) -> str:
     return "".join(number.upper().lstrip("#№ ").split())
 
 
-def clean(text: str) -> str:
-    """PostgreSQL text cannot hold NUL, JSON can."""
-    return text.replace("\x00", "")
-
-
-def _age(event: Event[Any]) -> tuple[Any, ...]:
-    return event.aggregate_version, event.time, event.id
-
-
 def _copy(row: CustomerOrder, event: Event[OrderState]) -> None:
     order = event.data
-    row.number, row.number_key = clean(order.number), number_key(clean(order.number))
+    row.number, row.number_key = without_nul(order.number), number_key(without_nul(order.number))
     row.stage, row.payment_status = order.stage.value, order.payment_status.value
     row.payment_method = order.payment_method.value if order.payment_method else None
-    row.title = clean(order.title)
+    row.title = without_nul(order.title)
     row.currency, row.total = order.currency, order.total.minor
     row.paid, row.refunded = order.paid.minor, order.refunded.minor
     row.show_id, row.offer_id = order.show_id, order.offer_id
     row.lines = [
-        {"kind": line.kind.value, "title": clean(line.title), "quantity": line.quantity, "total": line.total.minor}
+        {
+            "kind": line.kind.value,
+            "title": without_nul(line.title),
+            "quantity": line.quantity,
+            "total": line.total.minor,
+        }
         for line in order.lines
     ]
     row.created_at = order.created_at
     row.removed = row.removed or isinstance(order, OrderDeleted)
-    row.version, row.event_at, row.event_id = _age(event)
+    row.version, row.event_at, row.event_id = age(event)

@@ -11,8 +11,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.pages import cut, read_cursor
 from chassis.people import normalise_email, normalise_phone
-from chassis.problems import Invalid
+from chassis.texts import like
 from services.crm.errors import UnknownCustomer
 from services.crm.matching import UNKNOWN_REGION, contacts_of
 from services.crm.models import Alias, AliasKind, Customer, CustomerOrder, Overlap
@@ -42,14 +43,12 @@ async def find_customers(
     if blacklisted is not None:
         where.append(Customer.blacklisted.is_(blacklisted))
     if cursor:
-        last_rank, last_id = _read_cursor(cursor)
+        last_rank, last_id = read_cursor(cursor, int)
         where.append(or_(rank > last_rank, and_(rank == last_rank, Customer.id < last_id)))
     # Ids are UUIDv7: a greater one is newer.
     statement = select(Customer, rank).where(*where).order_by(rank, Customer.id.desc()).limit(limit + 1)
-    rows = (await session.execute(statement)).all()
-    items = [row[0] for row in rows[:limit]]
-    following = f"{rows[limit - 1][1]}.{items[-1].id}" if len(rows) > limit else None
-    return {"items": await _summaries(session, items), "next": following}
+    rows, following = cut((await session.execute(statement)).all(), limit, lambda row: (row[1], row[0].id))
+    return {"items": await _summaries(session, [row[0] for row in rows]), "next": following}
 
 
 async def _matches(
@@ -67,11 +66,13 @@ async def _matches(
         ),
     )
     words = search.split()
-    like = f"%{_escaped(search.strip().lower())}%"
+    part_of_email = like(search.strip().lower())
     likely = [
-        and_(*(Customer.name.ilike(f"%{_escaped(word)}%") for word in words)),
-        and_(*(func.coalesce(Customer.registered_name, "").ilike(f"%{_escaped(word)}%") for word in words)),
-        exists().where(Alias.customer_id == Customer.id, Alias.kind == AliasKind.EMAIL, Alias.value.like(like)),
+        and_(*(Customer.name.ilike(like(word)) for word in words)),
+        and_(*(func.coalesce(Customer.registered_name, "").ilike(like(word)) for word in words)),
+        exists().where(
+            Alias.customer_id == Customer.id, Alias.kind == AliasKind.EMAIL, Alias.value.like(part_of_email)
+        ),
     ]
     digits = re.sub(r"\D", "", search)
     if len(digits) >= FEWEST_DIGITS and not re.search(r"[^\d\s()+./-]", search):
@@ -232,15 +233,3 @@ def _order(order: CustomerOrder) -> dict[str, Any]:
         "products": [{**line, "total": money(line["total"])} for line in order.lines],
         "created_at": order.created_at,
     }
-
-
-def _escaped(words: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", words)
-
-
-def _read_cursor(cursor: str) -> tuple[int, UUID]:
-    rank, _, customer_id = cursor.partition(".")
-    try:
-        return int(rank[:1]), UUID(customer_id)
-    except ValueError:
-        raise Invalid("The cursor is not one of this list's.") from None

@@ -9,11 +9,13 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.people import normalise_email
+from chassis.projections import keep_newest
+from chassis.texts import without_nul
 from contracts.accounts import AccountState, OrganisationState
 from contracts.envelope import Event
 from services.crm import matching
 from services.crm.models import Account, Alias, AliasKind, Customer, Organisation
-from services.crm.purchases import clean, read_phones_again
+from services.crm.purchases import read_phones_again, region_of
 
 
 async def record_account(session: AsyncSession, event: Event[AccountState]) -> None:
@@ -22,18 +24,20 @@ async def record_account(session: AsyncSession, event: Event[AccountState]) -> N
     A customer is the person of an account if an order was placed with it, or if they share the e-mail address.
     """
     data = event.data
-    email_key = normalise_email(data.email) or clean(data.email).lower()
+    email_key = normalise_email(data.email) or without_nul(data.email).lower()
     await matching.serialise(session, [str(data.account_id), email_key])
-    account = await session.get(Account, data.account_id, with_for_update=True)
-    if account is not None and _age(event) <= (account.version, account.event_at):
+    row = {
+        "account_id": data.account_id,
+        "email": data.email,
+        "email_key": email_key,
+        "name": data.name,
+        "phone": data.phone,
+        "version": event.aggregate_version,
+        "event_at": event.time,
+    }
+    if not await keep_newest(session, Account, row):
         return
-    if account is None:
-        account = Account(account_id=data.account_id)
-        session.add(account)
-    account.email, account.email_key = clean(data.email), email_key
-    account.name, account.phone = clean(data.name), clean(data.phone) if data.phone else None
-    account.version, account.event_at = _age(event)
-    await session.flush()
+    account = await session.get_one(Account, data.account_id, populate_existing=True)
     for customer in await _same_person(session, data.account_id, email_key):
         if _shown(customer) != (account.account_id, account.name, account.email, account.phone):
             matching.take_registered_data(customer, account)
@@ -64,19 +68,12 @@ def _shown(customer: Customer) -> tuple[Any, ...]:
 async def record_organisation(session: AsyncSession, event: Event[OrganisationState]) -> None:
     """Keeps how an organisation's phone numbers are read."""
     data = event.data
-    known = await session.get(Organisation, data.organisation_id, with_for_update=True)
-    if known is not None and _age(event) <= (known.version, known.event_at):
-        return
-    if known is None:
-        known = Organisation(organisation=data.organisation_id, phone_region="")
-        session.add(known)
-    new_region = known.phone_region != data.phone_region
-    known.phone_region = clean(data.phone_region)
-    known.version, known.event_at = _age(event)
-    await session.flush()
-    if new_region:
+    region = await region_of(session, data.organisation_id)
+    row = {
+        "organisation": data.organisation_id,
+        "phone_region": data.phone_region,
+        "version": event.aggregate_version,
+        "event_at": event.time,
+    }
+    if await keep_newest(session, Organisation, row) and region != data.phone_region:
         await read_phones_again(session, data.organisation_id)
-
-
-def _age(event: Event[Any]) -> tuple[Any, ...]:
-    return event.aggregate_version, event.time

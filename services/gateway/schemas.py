@@ -6,25 +6,15 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from chassis.texts import ONE_LINE
 from contracts.accounts import Role
 from services.gateway.passwords import LONGEST, SHORTEST
 
-
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("control characters are not allowed")
-    return text
-
-
-Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_printable)
-]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), ONE_LINE]
 Email = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=254)]
-Phone = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=40), AfterValidator(_printable)
-]
+Phone = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=40), ONE_LINE]
 Password = Annotated[str, StringConstraints(min_length=SHORTEST, max_length=LONGEST)]
 Guess = Annotated[str, StringConstraints(max_length=LONGEST)]
 Locale = Literal["en", "uk", "pl", "ru"]
@@ -42,7 +32,7 @@ class Output(BaseModel):
 class Registration(Input):
     email: Email
     password: Password
-    name: Line
+    name: Name
     phone: Phone | None = None
     locale: Locale = "en"
 
@@ -60,7 +50,7 @@ class PasswordChange(Input):
 class PersonChange(Input):
     """What is left out stays. A phone that is null is removed."""
 
-    name: Line | None = None
+    name: Name | None = None
     phone: Phone | None = None
     locale: Locale | None = None
 
@@ -72,14 +62,14 @@ class InvitationCode(Input):
 class NewKey(Input):
     """A key acts in the organisation the caller acts in, with `roles` or, if left out, all the caller's roles."""
 
-    name: Line
+    name: Name
     roles: list[Role] | None = None
     expires_in_days: int = Field(default=365, ge=1, le=730)
 
 
 class NewStaff(Input):
     email: Email
-    name: Line
+    name: Name
     roles: Roles
     phone: Phone | None = None
     locale: Locale = "en"
@@ -92,7 +82,7 @@ class NewRoles(Input):
 class OrganisationChange(Input):
     """What is left out stays. A phone that is null is removed."""
 
-    name: Line | None = None
+    name: Name | None = None
     staff_email: Email | None = None
     staff_phone: Phone | None = None
     locale: Locale | None = None

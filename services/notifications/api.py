@@ -16,27 +16,16 @@ from chassis.concurrency import IfMatch, check_version, set_etag
 from chassis.edge import Caller, Tx, staff
 from chassis.idempotency import Once
 from chassis.problems import NotFound, raises
-from contracts.accounts import Role
+from contracts.accounts import BACK_OFFICE, Role
 from services.notifications import queries, resend
 from services.notifications.errors import NobodyToWrite, StillOnItsWay
 from services.notifications.letters import Template
 from services.notifications.models import Preferences, Status
 from services.notifications.settings import Settings
 
-ORDER_STAFF = (
-    Role.ORGANIZER,
-    Role.SCHOOL_STAFF,
-    Role.SALES_MANAGER,
-    Role.SALES_HEAD,
-    Role.TICKET_ORGANIZER,
-    Role.TICKET_DESK,
-    Role.PROJECT_HEAD,
-    Role.SUPPORT,
-)
-"""Who works with orders and may therefore see what was written about them (section 11.1)."""
 ORGANISERS = (Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.SCHOOL_STAFF, Role.PROJECT_HEAD)
 
-StaffCaller = Annotated[Caller, Depends(staff(*ORDER_STAFF))]
+StaffCaller = Annotated[Caller, Depends(staff(*BACK_OFFICE))]
 OrganiserCaller = Annotated[Caller, Depends(staff(*ORGANISERS))]
 
 router = APIRouter(tags=["notifications"])

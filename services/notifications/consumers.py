@@ -9,61 +9,28 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Consumer
 from chassis.errors import Permanent
-from contracts.accounts import OrganisationChanged, OrganisationRegistered, OrganisationState
+from contracts.accounts import OrganisationState
 from contracts.envelope import Event, EventData
-from contracts.orders import (
-    EnrolmentOpened,
-    OrderCancelled,
-    OrderChanged,
-    OrderConfirmed,
-    OrderDeleted,
-    OrderExpired,
-    OrderInterested,
-    OrderPaid,
-    OrderPlaced,
-    OrderRefunded,
-    OrderState,
-)
-from contracts.ticketing import (
-    ShowChanged,
-    ShowCreated,
-    ShowSaleStarted,
-    ShowSaleStopped,
-    ShowState,
-    TicketsIssued,
-    TicketsVoided,
-)
+from contracts.orders import EnrolmentOpened, OrderCancelled, OrderChanged, OrderPlaced, OrderRefunded, OrderState
+from contracts.ticketing import ShowState, TicketsIssued, TicketsVoided
 from services.notifications import known, occasions
 from services.notifications.messages import announce
 from services.notifications.settings import Settings
-
-ORDER_EVENTS = (
-    OrderInterested,
-    OrderPlaced,
-    OrderPaid,
-    OrderConfirmed,
-    OrderExpired,
-    OrderCancelled,
-    OrderRefunded,
-    OrderChanged,
-    OrderDeleted,
-)
-SHOW_EVENTS = (ShowCreated, ShowChanged, ShowSaleStarted, ShowSaleStopped)
 
 
 def build(settings: Settings) -> Consumer:
     """The consumer group of notifications."""
     consumer = Consumer("notifications")
 
-    @consumer.on(OrganisationRegistered, OrganisationChanged)
+    @consumer.on(*OrganisationState.types())
     async def organisation(session: AsyncSession, event: Event[OrganisationState]) -> None:
         await known.learn_organisation(session, event)
 
-    @consumer.on(*SHOW_EVENTS)
+    @consumer.on(*ShowState.types())
     async def show(session: AsyncSession, event: Event[ShowState]) -> None:
         await known.learn_show(session, event, owner(event))
 
-    @consumer.on(*ORDER_EVENTS)
+    @consumer.on(*OrderState.types())
     async def order(session: AsyncSession, event: Event[OrderState]) -> None:
         await known.learn_order(session, event, owner(event))
         data = event.data

@@ -6,13 +6,13 @@ Every row keeps the version of the aggregate it was taken from, and an older eve
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid5
 
 from sqlalchemy import DateTime, Integer, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.projections import keep_newest
 from contracts.accounts import OrganisationState
 from contracts.envelope import Event
 from contracts.orders import OrderChanged, OrderState
@@ -29,8 +29,6 @@ from services.notifications.models import (
     VoidedTicket,
 )
 
-Known = type[Organisation] | type[KnownOrder] | type[KnownShow]
-
 
 async def learn_organisation(session: AsyncSession, event: Event[OrganisationState]) -> None:
     """Keeps who the organisation is and how its staff are reached."""
@@ -44,7 +42,7 @@ async def learn_organisation(session: AsyncSession, event: Event[OrganisationSta
         "staff_email": data.staff_email,
         "staff_phone": data.staff_phone,
     }
-    await _keep(session, Organisation, "organisation", row)
+    await keep_newest(session, Organisation, row)
 
 
 async def learn_order(session: AsyncSession, event: Event[OrderState], organisation: UUID) -> None:
@@ -57,7 +55,7 @@ async def learn_order(session: AsyncSession, event: Event[OrderState], organisat
         # Only what every order event has: a later type may be read back as any OrderState.
         "state": event.data.model_dump(mode="json", include=set(OrderState.model_fields)),
     }
-    await _keep(session, KnownOrder, "order_id", row)
+    await keep_newest(session, KnownOrder, row)
 
 
 async def learn_show(session: AsyncSession, event: Event[ShowState], organisation: UUID) -> None:
@@ -72,7 +70,7 @@ async def learn_show(session: AsyncSession, event: Event[ShowState], organisatio
         "starts_at": data.starts_at,
         "status": str(data.status),
     }
-    if await _keep(session, KnownShow, "show_id", row):
+    if await keep_newest(session, KnownShow, row):
         hours = cast(Message.params["hours"].astext, Integer)
         starts_at = cast(data.starts_at, DateTime(timezone=True))
         await session.execute(
@@ -136,15 +134,3 @@ async def reminder_hours(session: AsyncSession, organisation: UUID, default: int
     """How long before a show the organisation reminds; 0: not at all."""
     chosen = await session.scalar(select(Preferences.reminder_hours).where(Preferences.organisation == organisation))
     return default if chosen is None else chosen
-
-
-async def _keep(session: AsyncSession, table: Known, key: str, row: dict[str, Any]) -> bool:
-    """Inserts or overwrites an older version; whether it did."""
-    statement = insert(table).values(row)
-    newer = {name: statement.excluded[name] for name in row if name != key}
-    kept = await session.scalar(
-        statement.on_conflict_do_update(
-            index_elements=[key], set_=newer, where=table.version <= statement.excluded.version
-        ).returning(table.version)
-    )
-    return kept is not None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import case, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.problems import Invalid
+from chassis.pages import cut, moment, read_cursor
 from services.notifications.models import Attempt, Message, Status
 
 
@@ -83,13 +81,10 @@ async def page(
     if template is not None:
         query = query.where(Message.template == template)
     if cursor is not None:
-        query = query.where(tuple_(Message.created_at, Message.message_id) < _position(cursor))
+        query = query.where(tuple_(Message.created_at, Message.message_id) < read_cursor(cursor, moment))
     query = query.order_by(Message.created_at.desc(), Message.message_id.desc()).limit(limit + 1)
-    rows = list(await session.scalars(query))
-    return MessagePage(
-        items=[MessageView(**_view(row)) for row in rows[:limit]],
-        next=_cursor(rows[limit - 1]) if len(rows) > limit else None,
-    )
+    rows, more = cut((await session.scalars(query)).all(), limit, lambda row: (row.created_at, row.message_id))
+    return MessagePage(items=[MessageView(**_view(row)) for row in rows], next=more)
 
 
 async def details(session: AsyncSession, organisation: UUID, message_id: UUID) -> MessageDetails | None:
@@ -129,19 +124,3 @@ async def totals(session: AsyncSession, organisation: UUID) -> Totals:
 def _view(row: Message) -> dict[str, Any]:
     names = MessageView.model_fields.keys() - {"attachments"}
     return {name: getattr(row, name) for name in names} | {"attachments": len(row.documents)}
-
-
-def _cursor(row: Message) -> str:
-    return base64.urlsafe_b64encode(f"{row.created_at.isoformat()} {row.message_id}".encode()).decode().rstrip("=")
-
-
-def _position(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        created_at, _, message_id = text.partition(" ")
-        moment = datetime.fromisoformat(created_at)
-        if moment.tzinfo is None:
-            raise ValueError("no zone")
-        return moment.astimezone(UTC), UUID(message_id)
-    except (ValueError, binascii.Error, OverflowError):
-        raise Invalid("The cursor is not one this list has given.") from None

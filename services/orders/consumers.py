@@ -5,20 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Consumer
 from chassis.people import normalise_email, normalise_phone
+from chassis.projections import keep_newest
 from contracts import ticketing
-from contracts.accounts import (
-    AccountChanged,
-    AccountRegistered,
-    AccountState,
-    OrganisationChanged,
-    OrganisationRegistered,
-    OrganisationState,
-)
+from contracts.accounts import AccountState, OrganisationState
 from contracts.envelope import Event
 from contracts.ticketing import HoldEnd
 from services.orders.contacts import region_of
@@ -108,10 +101,11 @@ async def _tell(session: AsyncSession, order_id: UUID, happening: Happening) -> 
     return order
 
 
-@consumer.on(OrganisationRegistered, OrganisationChanged)
+@consumer.on(*OrganisationState.types())
 async def organisation_known(session: AsyncSession, event: Event[OrganisationState]) -> None:
     data = event.data
     values = {
+        "organisation": data.organisation_id,
         "slug": data.slug,
         "name": data.name,
         "currency": data.currency,
@@ -120,24 +114,21 @@ async def organisation_known(session: AsyncSession, event: Event[OrganisationSta
         "time_zone": data.time_zone,
         "version": event.aggregate_version,
     }
-    statement = insert(Organisation).values(organisation=data.organisation_id, **values)
-    newer = Organisation.version <= statement.excluded.version
-    await session.execute(statement.on_conflict_do_update(index_elements=["organisation"], set_=values, where=newer))
+    await keep_newest(session, Organisation, values)
 
 
-@consumer.on(AccountRegistered, AccountChanged)
+@consumer.on(*AccountState.types())
 async def account_known(session: AsyncSession, event: Event[AccountState]) -> None:
     """What people entered about themselves is shown beside what was typed in an order (ORD-26, REG-6)."""
     data = event.data
     values = {
+        "id": data.account_id,
         "email": normalise_email(data.email) or data.email,
         "name": data.name,
         "phone": data.phone,
         "version": event.aggregate_version,
     }
-    statement = insert(Account).values(id=data.account_id, **values)
-    newer = Account.version <= statement.excluded.version
-    await session.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values, where=newer))
+    await keep_newest(session, Account, values)
     account = await session.get_one(Account, data.account_id, populate_existing=True)
     nameless = select(Order.id).where(Order.account_id == account.id, Order.customer_name.is_(None)).order_by(Order.id)
     for order_id in list(await session.scalars(nameless)):

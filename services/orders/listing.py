@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Callable
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from chassis.problems import Invalid
+from chassis.pages import cut, moment, read_cursor
+from chassis.texts import STORABLE, like
 from contracts.orders import FunnelStage, PaymentMethod, PaymentStatus
 from services.orders.models import Order, OrderLine, Payment
 
@@ -49,16 +46,11 @@ COLUMNS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "number": Order.number,
     "title": Order.title,
 }
+KINDS: dict[str, Callable[[Any], Any]] = {"created_at": moment, "total": int}
+"""What a column's value in a cursor is; the others are text."""
 
 
-def _no_nul(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("must not contain NUL characters")
-    return value
-
-
-Words = Annotated[str, AfterValidator(_no_nul)]
-"""PostgreSQL takes no NUL, and an export would find that out in the middle of the file."""
+Words = Annotated[str, STORABLE]
 
 
 class Filters(BaseModel):
@@ -134,8 +126,7 @@ def _has_line(condition: ColumnElement[bool]) -> ColumnElement[bool]:
 
 
 def _like(column: Any, text: str) -> ColumnElement[bool]:
-    escaped = text.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return column.ilike(f"%{escaped}%")  # type: ignore[no-any-return]
+    return column.ilike(like(text.strip()))  # type: ignore[no-any-return]
 
 
 def _customer(text: str) -> ColumnElement[bool]:
@@ -174,28 +165,12 @@ async def list_orders(
     )
     statement = select(Order, quantity, column.label("sorted")).where(*matching(organisation, page))
     if page.cursor:
-        value, last = _read_cursor(page.cursor, page.sort)
+        last = read_cursor(page.cursor, KINDS.get(page.sort.value.lstrip("-"), str))
         key = tuple_(column, Order.id)
-        statement = statement.where(key < (value, last) if descending else key > (value, last))
-    found = list((await session.execute(sorted_by(statement, page.sort).limit(page.limit + 1))).all())
-    rows = [(order, int(count)) for order, count, _ in found[: page.limit]]
-    if len(found) <= page.limit:
-        return rows, None
-    last_order, _, last_value = found[page.limit - 1]
-    return rows, _cursor(last_value, last_order.id)
-
-
-def _cursor(value: Any, order_id: UUID) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps([value, str(order_id)])).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, sort: Sort) -> tuple[Any, UUID]:
-    kinds: dict[str, Callable[[Any], Any]] = {"created_at": datetime.fromisoformat, "total": int}
-    try:
-        value, order_id = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return kinds.get(sort.value.lstrip("-"), str)(value), UUID(order_id)
-    except (ValueError, TypeError, AttributeError, binascii.Error):
-        raise Invalid("The cursor is not one of this list. Start again without it.") from None
+        statement = statement.where(key < last if descending else key > last)
+    found = (await session.execute(sorted_by(statement, page.sort).limit(page.limit + 1))).all()
+    shown, more = cut(found, page.limit, lambda row: (row.sorted, row.Order.id))
+    return [(order, int(count)) for order, count, _ in shown], more
 
 
 async def already_paid(session: AsyncSession, organisation: UUID, orders: list[Order]) -> set[UUID]:

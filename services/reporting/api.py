@@ -10,22 +10,12 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from chassis.edge import Caller, Tx, staff
-from contracts.accounts import Role
+from contracts.accounts import BACK_OFFICE
 from contracts.money import Money
 from services.reporting import totals
 from services.reporting.errors import UnknownShow
 
-READERS = staff(
-    Role.ORGANIZER,
-    Role.SCHOOL_STAFF,
-    Role.SALES_MANAGER,
-    Role.SALES_HEAD,
-    Role.TICKET_ORGANIZER,
-    Role.TICKET_DESK,
-    Role.PROJECT_HEAD,
-    Role.SUPPORT,
-)
-Reader = Annotated[Caller, Depends(READERS)]
+Reader = Annotated[Caller, Depends(staff(*BACK_OFFICE))]
 EARLIEST, LATEST = date(1970, 1, 1), date(2999, 12, 31)
 First = Annotated[
     date | None, Query(alias="from", ge=EARLIEST, le=LATEST, description="First day, in the organisation's time zone")

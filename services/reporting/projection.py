@@ -14,50 +14,18 @@ from sqlalchemy import Table, TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from contracts.accounts import OrganisationChanged, OrganisationRegistered, OrganisationState
+from chassis.projections import age
+from chassis.texts import without_nul
+from contracts.accounts import OrganisationState
 from contracts.envelope import Event, EventData
-from contracts.orders import (
-    OrderCancelled,
-    OrderChanged,
-    OrderConfirmed,
-    OrderDeleted,
-    OrderExpired,
-    OrderInterested,
-    OrderPaid,
-    OrderPlaced,
-    OrderRefunded,
-    OrderState,
-    PaymentReceived,
-    PaymentRefunded,
-    PaymentState,
-)
-from contracts.ticketing import (
-    ShowChanged,
-    ShowCreated,
-    ShowSaleStarted,
-    ShowSaleStopped,
-    ShowState,
-    TicketsIssued,
-    TicketsVoided,
-)
+from contracts.orders import OrderDeleted, OrderState, PaymentReceived, PaymentRefunded, PaymentState
+from contracts.ticketing import ShowState, TicketsIssued, TicketsVoided
 from services.reporting.models import Movement, OrderRow, OrganisationRow, RemovedOrder, ShowRow, TicketRow
 
 HANDLED: tuple[type[EventData], ...] = (
-    OrganisationRegistered,
-    OrganisationChanged,
-    ShowCreated,
-    ShowChanged,
-    ShowSaleStarted,
-    ShowSaleStopped,
-    OrderInterested,
-    OrderPlaced,
-    OrderPaid,
-    OrderConfirmed,
-    OrderExpired,
-    OrderCancelled,
-    OrderRefunded,
-    OrderChanged,
-    OrderDeleted,
+    *OrganisationState.types(),
+    *ShowState.types(),
+    *OrderState.types(),
     PaymentReceived,
     PaymentRefunded,
     TicketsIssued,
@@ -118,12 +86,8 @@ def rows_of(events: Iterable[Event[Any]]) -> dict[str, list[Row]]:
 
 def _keep_newest(newest: dict[UUID, Event[Any]], key: UUID, event: Event[Any]) -> None:
     known = newest.get(key)
-    if known is None or _age(event) > _age(known):
+    if known is None or age(event) > age(known):
         newest[key] = event
-
-
-def _age(event: Event[Any]) -> tuple[Any, ...]:
-    return event.aggregate_version, event.time, event.id
 
 
 def _state(event: Event[Any]) -> Row:
@@ -133,9 +97,9 @@ def _state(event: Event[Any]) -> Row:
 def _organisation(event: Event[Any], data: OrganisationState) -> Row:
     return {
         "organisation": data.organisation_id,
-        "name": _text(data.name),
+        "name": without_nul(data.name),
         "currency": data.currency,
-        "time_zone": _text(data.time_zone),
+        "time_zone": without_nul(data.time_zone),
         **_state(event),
     }
 
@@ -144,7 +108,7 @@ def _show(event: Event[Any], data: ShowState) -> Row:
     return {
         "show_id": data.show_id,
         "organisation": event.organisation,
-        "name": _text(data.name),
+        "name": without_nul(data.name),
         "starts_at": data.starts_at,
         "status": data.status.value,
         "currency": data.currency,
@@ -157,7 +121,7 @@ def _order(event: Event[Any], data: OrderState) -> Row:
     return {
         "order_id": data.order_id,
         "organisation": event.organisation,
-        "number": _text(data.number),
+        "number": without_nul(data.number),
         "stage": data.stage.value,
         "payment_status": data.payment_status.value,
         "payment_method": data.payment_method.value if data.payment_method else None,
@@ -165,7 +129,7 @@ def _order(event: Event[Any], data: OrderState) -> Row:
         "total": data.total.minor,
         "show_id": data.show_id,
         "offer_id": data.offer_id,
-        "title": _text(data.title),
+        "title": without_nul(data.title),
         "created_at": data.created_at,
         **_state(event),
     }
@@ -178,7 +142,7 @@ def _movement(event: Event[Any], data: PaymentState) -> Row:
         "organisation": event.organisation,
         "order_id": data.order_id,
         "payment_id": data.payment_id,
-        "provider": _text(data.provider),
+        "provider": without_nul(data.provider),
         "currency": data.amount.currency,
         "minor": sign * data.amount.minor,
         "at": event.time,
@@ -200,11 +164,6 @@ def _add_tickets(tickets: dict[UUID, Row], event: Event[Any], data: TicketsIssue
             },
         )
         row[column] = min(filter(None, (row[column], event.time)))
-
-
-def _text(value: str) -> str:
-    """PostgreSQL text cannot hold NUL, JSON can."""
-    return value.replace("\x00", "")
 
 
 NEWER = "(excluded.version, excluded.event_at, excluded.event_id) > ({t}.version, {t}.event_at, {t}.event_id)"

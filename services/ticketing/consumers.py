@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Consumer
 from chassis.errors import Permanent
-from contracts.accounts import AccountChanged, AccountRegistered, OrganisationChanged, OrganisationRegistered
+from contracts.accounts import AccountState, OrganisationState
 from contracts.envelope import Event, EventData
 from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
 from services.ticketing import people
@@ -40,12 +40,12 @@ def build(settings: Settings, board: Board, printer: Printer) -> Consumer:
     async def revoked(session: AsyncSession, event: Event[TicketsRevoked]) -> None:
         await orders.tickets_revoked(session, board, _organisation(event), event.data)
 
-    @consumer.on(OrganisationRegistered, OrganisationChanged)
-    async def organisation(session: AsyncSession, event: Event[OrganisationRegistered | OrganisationChanged]) -> None:
+    @consumer.on(*OrganisationState.types())
+    async def organisation(session: AsyncSession, event: Event[OrganisationState]) -> None:
         await people.keep_organisation(session, event.data, event.aggregate_version)
 
-    @consumer.on(AccountRegistered, AccountChanged)
-    async def account(session: AsyncSession, event: Event[AccountRegistered | AccountChanged]) -> None:
+    @consumer.on(*AccountState.types())
+    async def account(session: AsyncSession, event: Event[AccountState]) -> None:
         await people.keep_person(session, event.data, event.aggregate_version)
 
     return consumer

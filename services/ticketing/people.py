@@ -5,10 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import Index, func, select, text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.projections import keep_newest
 from contracts.accounts import AccountState, OrganisationState
 from services.ticketing.base import Base
 
@@ -49,23 +49,13 @@ async def profile_of(session: AsyncSession, organisation: UUID) -> OrganisationP
 async def keep_organisation(session: AsyncSession, state: OrganisationState, version: int) -> None:
     """Keeps the newest state; an older event changes nothing."""
     new = {"name": state.name, "locale": state.locale, "time_zone": state.time_zone, "version": version}
-    table = OrganisationProfile.__table__
-    await session.execute(
-        insert(OrganisationProfile)
-        .values(organisation=state.organisation_id, **new)
-        .on_conflict_do_update(index_elements=["organisation"], set_=new, where=table.c.version <= version)
-    )
+    await keep_newest(session, OrganisationProfile, {"organisation": state.organisation_id, **new})
 
 
 async def keep_person(session: AsyncSession, state: AccountState, version: int) -> None:
     """Keeps the newest state; an older event changes nothing."""
     new = {"name": state.name, "email": state.email, "phone": state.phone, "version": version}
-    table = Person.__table__
-    await session.execute(
-        insert(Person)
-        .values(account_id=state.account_id, **new)
-        .on_conflict_do_update(index_elements=["account_id"], set_=new, where=table.c.version <= version)
-    )
+    await keep_newest(session, Person, {"account_id": state.account_id, **new})
 
 
 async def people_by_email(session: AsyncSession, emails: set[str]) -> dict[str, Person]:

@@ -15,7 +15,7 @@ from chassis.concurrency import check_version
 from chassis.db import Database
 from chassis.edge import Caller, Permission, staff
 from chassis.problems import Forbidden, Unauthorised
-from contracts.accounts import Role
+from contracts.accounts import BACK_OFFICE, Role
 from services.orders import links
 from services.orders.errors import OrderNotFound, ProviderAway, UnknownProvider
 from services.orders.lifecycle import Cause, load
@@ -24,16 +24,7 @@ from services.orders.payments.provider import PaymentProvider
 from services.orders.settings import Settings
 from services.orders.views import OrderCard, Registered, card_view
 
-ORDER_STAFF = staff(
-    Role.ORGANIZER,
-    Role.SCHOOL_STAFF,
-    Role.SALES_MANAGER,
-    Role.SALES_HEAD,
-    Role.TICKET_ORGANIZER,
-    Role.TICKET_DESK,
-    Role.PROJECT_HEAD,
-    Role.SUPPORT,
-)
+ORDER_STAFF = staff(*BACK_OFFICE)
 MONEY_STAFF = staff(
     Role.ORGANIZER, Role.SCHOOL_STAFF, Role.SALES_HEAD, Role.TICKET_ORGANIZER, Role.TICKET_DESK, Role.PROJECT_HEAD
 )

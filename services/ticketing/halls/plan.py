@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from chassis.texts import ONE_LINE, STORABLE
 from services.ticketing.errors import SeatingPlanRefused
 
 MAX_SEATS = 100_000
@@ -25,22 +26,8 @@ NAMED = 10
 SAID = 3
 """The same for faults of the format."""
 
-
-def _printable(value: str) -> str:
-    # PostgreSQL keeps no NUL, and an id with control characters cannot be typed, printed or sent in a header.
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in value):
-        raise ValueError("must not contain control characters")
-    return value
-
-
-def _text(value: str) -> str:
-    if "\x00" in value:
-        raise ValueError("must not contain NUL characters")
-    return value
-
-
-Guid = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
-Text = Annotated[str, Field(max_length=1_000), AfterValidator(_text)]
+Guid = Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
+Text = Annotated[str, Field(max_length=1_000), STORABLE]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 """Of drawing only, so any size and sign will do."""
 

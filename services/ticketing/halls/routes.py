@@ -20,14 +20,12 @@ from uuid_utils.compat import uuid7
 from chassis.edge import Caller, Tx, staff
 from chassis.idempotency import Once
 from chassis.problems import raises
-from contracts.accounts import Role
 from services.ticketing.errors import NoSuchHall, SeatingPlanRefused
 from services.ticketing.halls import plan
 from services.ticketing.halls.places import places
 from services.ticketing.halls.tables import Hall
+from services.ticketing.roles import EDITORS
 from services.ticketing.schemas import Body, Name
-
-EDITORS = staff(Role.ORGANIZER, Role.TICKET_ORGANIZER)
 
 router = APIRouter(tags=["halls"])
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.edge import Caller, Tx, WorkerTx, public, staff
+from chassis.pages import cut, moment, read_cursor
 from chassis.problems import Unauthorised, raises
 from contracts.accounts import Role
 from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold, NotYourHold
@@ -21,7 +22,7 @@ from services.ticketing.holds.place import DESK, BoxOffice
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Granted
 from services.ticketing.holds.tables import Hold, HoldStatus
-from services.ticketing.schemas import Body, Price, cursor, read_cursor
+from services.ticketing.schemas import Body, Price
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
 from services.ticketing.tickets.tables import OrderRecord
@@ -171,11 +172,9 @@ async def list_holds(
     if status is not None:
         query = query.where(Hold.status == status)
     if after is not None:
-        query = query.where(tuple_(Hold.placed_at, Hold.id) < read_cursor(after))
-    rows = (await tx.execute(query)).all()
-    page = rows[:limit]
-    more = cursor(page[-1][0].placed_at, page[-1][0].id) if len(rows) > limit else None
-    return HoldList(items=[_row(hold, stage) for hold, stage in page], next=more)
+        query = query.where(tuple_(Hold.placed_at, Hold.id) < read_cursor(after, moment))
+    rows, more = cut((await tx.execute(query)).all(), limit, lambda row: (row[0].placed_at, row[0].id))
+    return HoldList(items=[_row(hold, stage) for hold, stage in rows], next=more)
 
 
 async def _describe(request: Request, tx: WorkerTx, hold: Hold) -> bytes:

@@ -14,32 +14,22 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chassis.concurrency import IfMatch, etag, set_etag
-from chassis.edge import Caller, Tx, WorkerTx, caller_of, public, staff
+from chassis.edge import Caller, Tx, WorkerTx, caller_of, public
 from chassis.idempotency import Once
+from chassis.pages import cut, moment, read_cursor
 from chassis.patches import changes
 from chassis.problems import Invalid, Unauthorised, Unavailable, raises
-from contracts.accounts import Role
 from contracts.ticketing import ShowStatus
 from services.ticketing.errors import NoSuchHall, NoSuchShow, PriceZonesRefused, ShowClosed
 from services.ticketing.halls.tables import Hall
-from services.ticketing.schemas import (
-    FIRST_YEAR,
-    LAST_YEAR,
-    Moment,
-    cursor,
-    read_cursor,
-)
+from services.ticketing.roles import EDITORS, READERS
+from services.ticketing.schemas import FIRST_YEAR, LAST_YEAR, Moment
 from services.ticketing.shows import commands, queries
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
 from services.ticketing.shows.schemas import AssignIn, ShowIn, ShowList, ShowOut, ShowPatch, ShowSummary, ZonesIn
 from services.ticketing.shows.seatmap import SeatMaps
 from services.ticketing.shows.tables import Show
-
-EDITORS = staff(Role.ORGANIZER, Role.TICKET_ORGANIZER)
-READERS = staff(
-    Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.TICKET_DESK, Role.SALES_HEAD, Role.SALES_MANAGER, Role.PROJECT_HEAD
-)
 
 router = APIRouter(tags=["shows"])
 
@@ -166,13 +156,11 @@ async def list_shows(
         since=since,
         until=until,
         status=status,
-        after=read_cursor(after) if after else None,
+        after=read_cursor(after, moment) if after else None,
         limit=limit + 1,
     )
-    rows = (await tx.execute(query)).all()
-    items = [ShowSummary.of(show, hall_name, seats) for show, hall_name, seats in rows[:limit]]
-    more = cursor(items[-1].starts_at, items[-1].show_id) if len(rows) > limit else None
-    return ShowList(items=items, next=more)
+    rows, more = cut((await tx.execute(query)).all(), limit, lambda row: (row[0].starts_at, row[0].id))
+    return ShowList(items=[ShowSummary.of(show, hall_name, seats) for show, hall_name, seats in rows], next=more)
 
 
 @router.get("/shows/{show_id}")

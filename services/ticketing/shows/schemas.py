@@ -6,18 +6,19 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 from uuid_utils.compat import uuid7
 
+from chassis.texts import STORABLE
 from contracts.money import Currency
 from contracts.ticketing import ShowStatus
-from services.ticketing.schemas import Body, Moment, Name, Price, Seat, no_nul
+from services.ticketing.schemas import Body, Moment, Name, Price, Seat
 from services.ticketing.shows.layout import Layout, ZoneSpec
 from services.ticketing.shows.tables import Show
 
 MAX_ZONES = 500
 
-Category = Annotated[str, Field(max_length=1_000), AfterValidator(no_nul)]
+Category = Annotated[str, Field(max_length=1_000), STORABLE]
 """As the plan writes it, blanks and all."""
 Period = Annotated[int, Field(ge=1, le=30 * 86400)]
 

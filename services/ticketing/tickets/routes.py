@@ -14,25 +14,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chassis.db import Database
-from chassis.edge import Caller, Tx, public, staff
+from chassis.edge import Caller, Tx, public
 from chassis.links import Link
 from chassis.problems import NotFound, raises
-from contracts.accounts import Role
 from contracts.money import Money
 from services.ticketing import metrics
 from services.ticketing.errors import DocumentVoid
 from services.ticketing.halls.places import Place
 from services.ticketing.halls.tables import Hall
 from services.ticketing.people import people_by_email, profile_of
+from services.ticketing.roles import READERS
 from services.ticketing.schemas import Body, Price
 from services.ticketing.shows.tables import Show
 from services.ticketing.tickets.document import PrintedDocument, PrintedTicket, print_document
 from services.ticketing.tickets.issue import LINK, Printer
 from services.ticketing.tickets.tables import Document, TicketRow
 
-READERS = staff(
-    Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.TICKET_DESK, Role.SALES_HEAD, Role.SALES_MANAGER, Role.PROJECT_HEAD
-)
 PAGE = 500
 
 router = APIRouter(tags=["tickets"])
