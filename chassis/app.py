@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from starlette.routing import Route
 
-from chassis import health, jobs, logging, problems, tracing
+from chassis import health, logging, problems, tracing
 from chassis.asgi import Edge, Service
 from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.edge import permissions
-from chassis.jobs import Job
+from chassis.jobs import Job, Turn, run_forever
 from chassis.keys import KeySet
 from chassis.openapi import document_problems
 from chassis.relay import Relay
+from chassis.retention import Rule, of_every_service, retention_job
 from chassis.runner import ConsumerRunner
 from chassis.settings import ServiceSettings
 
@@ -30,6 +32,37 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 DOCUMENTATION = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
 
 
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What a service does while it answers requests."""
+
+    consumer: Consumer | None
+    jobs: Sequence[Job]
+    lifespan: Lifespan | None
+    relay: bool
+
+    @asynccontextmanager
+    async def run(self, app: FastAPI) -> AsyncIterator[None]:
+        settings, db = app.state.settings, app.state.db
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(db.close)
+            if self.relay:
+                app.state.relay = Relay(db, settings.kafka_bootstrap_servers, f"{settings.service}-relay")
+            if self.lifespan is not None:
+                await stack.enter_async_context(self.lifespan(app))
+            turn = Turn(db)
+            stack.callback(turn.give_up)
+            work: list[Coroutine[Any, Any, None]] = [run_forever(job, db, turn) for job in self.jobs]
+            if self.relay:
+                work.append(app.state.relay.run())
+            if self.consumer is not None:
+                runner = ConsumerRunner(self.consumer, db, settings)
+                app.state.checks["consumer"] = _ready(runner)
+                work.append(runner.run())
+            await stack.enter_async_context(_running(work))
+            yield
+
+
 def create_app(
     settings: ServiceSettings,
     *,
@@ -38,37 +71,20 @@ def create_app(
     hot_routes: Sequence[Route] = (),
     consumer: Consumer | None = None,
     job_list: Sequence[Job] = (),
+    retention: Sequence[Rule] = (),
     lifespan: Lifespan | None = None,
     relay: bool = True,
 ) -> FastAPI:
     """A service ready to be served.
 
-    `hot_routes` are raw Starlette routes, each with an attribute `permission`. `lifespan` runs inside ours, with
-    `app.state.db`, `.relay`, `.settings` and `.auth_keys` set, and before anything is consumed. Raises `TypeError` for
-    a route without exactly one permission.
+    `hot_routes` are raw Starlette routes, each with an attribute `permission`. `retention` is what the service forgets
+    of its own tables. `lifespan` runs inside ours, with `app.state.db`, `.relay`, `.settings` and `.auth_keys` set, and
+    before anything is consumed. Raises `TypeError` for a route without exactly one permission.
     """
     logging.configure(settings)
     tracing.configure(settings)
-
-    @asynccontextmanager
-    async def run(app: FastAPI) -> AsyncIterator[None]:
-        db = app.state.db
-        async with contextlib.AsyncExitStack() as stack:
-            stack.push_async_callback(db.close)
-            if relay:
-                app.state.relay = Relay(db, settings.kafka_bootstrap_servers, f"{settings.service}-relay")
-            if lifespan is not None:
-                await stack.enter_async_context(lifespan(app))
-            background: list[Coroutine[Any, Any, None]] = [jobs.run_forever(job, db) for job in job_list]
-            if relay:
-                background.append(app.state.relay.run())
-            if consumer is not None:
-                runner = ConsumerRunner(consumer, db, settings)
-                app.state.checks["consumer"] = _ready(runner)
-                background.append(runner.run())
-            await stack.enter_async_context(_running(background))
-            yield
-
+    job_list = [*job_list, retention_job([*of_every_service(settings), *retention])]
+    run = Background(consumer, job_list, lifespan, relay).run
     app = Service(hot_routes, title=title, lifespan=run, docs_url=None, redoc_url=None, version="1")
     app.state.settings = settings
     app.state.db = Database(settings)
@@ -77,8 +93,7 @@ def create_app(
     problems.install(app)
     # Among the others too: for whoever walks all routes, and for the answer to another method.
     app.router.routes.extend(hot_routes)
-    app.include_router(health.router)
-    for router in routers:
+    for router in (health.router, *routers):
         app.include_router(router)
     app.add_middleware(Edge)
     require_permissions(app)

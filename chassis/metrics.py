@@ -28,4 +28,5 @@ CONSUMER_STOPPED = Gauge("footlights_consumer_stopped", "1 after too many dead l
 DEAD_LETTERS = Counter("footlights_dead_letters_total", "Records given up", ["reason"])
 
 JOB_RUNS = Counter("footlights_job_runs_total", "Runs of a background job", ["job", "outcome"])
+FORGOTTEN = Counter("footlights_forgotten_total", "Rows deleted or erased because their time was over", ["table"])
 JOB_DONE = Counter("footlights_job_done_total", "Things done by a background job", ["job"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT = "development-only"
@@ -54,6 +54,11 @@ class ServiceSettings(BaseSettings):
     public_url: str = "http://127.0.0.1:8000"
     """Base address of the gateway, for links in messages."""
     link_secret: Annotated[SecretStr, DevelopmentDefault()] = SecretStr("development-only-link-secret-32-bytes!")
+
+    inbox_days: int = Field(35, ge=31)
+    """How long handled events are remembered: longer than dead letters can be replayed, which is 30 days."""
+    idempotency_days: int = Field(7, ge=1)
+    """How long the answer to an `Idempotency-Key` is kept."""
 
     log_level: str = "INFO"
     log_format: Literal["console", "json"] = "json"

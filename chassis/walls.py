@@ -7,9 +7,6 @@ tables at once. They are plain SQL and import nothing, because `make up` needs t
 
 from __future__ import annotations
 
-INBOX_DAYS = 35
-"""Longer than dead letters can be replayed: whoever has handled one skips it."""
-
 ROTATE = """
 CREATE OR REPLACE FUNCTION footlights_rotate(keep interval) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -33,8 +30,6 @@ BEGIN
     LOOP
         EXECUTE format('DROP TABLE %I', name);
     END LOOP;
-    DELETE FROM inbox WHERE handled_at < now() - interval '{inbox_days} days';
-    DELETE FROM idempotency_key WHERE created_at < now() - interval '7 days';
 END $$
 """
 
@@ -78,7 +73,7 @@ END $$
 
 def rotation(service: str) -> str:
     """Makes the function that keeps the partitions of published events."""
-    return ROTATE.replace("{service}", service).replace("{inbox_days}", str(INBOX_DAYS))
+    return ROTATE.replace("{service}", service)
 
 
 def rights(service: str) -> str:

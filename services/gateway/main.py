@@ -11,11 +11,9 @@ from uuid import UUID
 from fastapi import FastAPI
 
 from chassis.app import create_app
-from chassis.db import Database
 from chassis.edge import AUDIENCE, ISSUER
-from chassis.jobs import Job
 from chassis.tail import Tail
-from services.gateway import api, pages, sessions, staff
+from services.gateway import api, pages, staff
 from services.gateway.attempts import Attempts
 from services.gateway.documents import Documents
 from services.gateway.forwarding import Forwarder
@@ -23,6 +21,7 @@ from services.gateway.front import Front
 from services.gateway.identities import Identities
 from services.gateway.limits import Networks
 from services.gateway.live import TOPICS, Shows
+from services.gateway.retention import rules
 from services.gateway.settings import Settings
 from services.gateway.tokens import Tokens
 
@@ -52,7 +51,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         settings,
         title="Gateway",
         routers=[api.router, staff.router, pages.router],
-        job_list=[Job("forget ended sessions", 600, _forget_ended_sessions)],
+        retention=rules(settings),
         lifespan=lifespan,
     )
     # The merged document stands in the place of our own.
@@ -93,11 +92,6 @@ def _signing(app: FastAPI, tokens: Tokens) -> Callable[[], Awaitable[bool]]:
         return bool(claims)
 
     return check
-
-
-async def _forget_ended_sessions(db: Database) -> int:
-    async with db.as_worker() as session:
-        return await sessions.forget_ended_sessions(session)
 
 
 app = create()

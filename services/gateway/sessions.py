@@ -93,15 +93,6 @@ async def end_session(session: AsyncSession, account_id: UUID, session_id: UUID)
     return ended is not None
 
 
-async def forget_ended_sessions(session: AsyncSession) -> int:
-    """Deletes up to a thousand sessions that have ended; how many."""
-    ended = select(SignInSession.id).where(SignInSession.expires_at < datetime.now(UTC)).limit(1000)
-    deleted = await session.scalars(
-        delete(SignInSession).where(SignInSession.id.in_(ended)).returning(SignInSession.id)
-    )
-    return len(deleted.all())
-
-
 async def create_key(
     session: AsyncSession,
     account_id: UUID,

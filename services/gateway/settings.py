@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from chassis.settings import DevelopmentDefault, ServiceSettings
 
@@ -31,6 +31,9 @@ class Settings(ServiceSettings):
     """A session ends when it was not used for so long."""
     session_days: int = 30
     """A session ends at this age, used or not."""
+
+    ended_key_days: int = Field(90, ge=0)
+    """API keys that have ended are shown in their list so long."""
 
     connect_seconds: float = 2.0
     answer_seconds: float = 30.0

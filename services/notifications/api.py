@@ -18,7 +18,7 @@ from chassis.idempotency import Once
 from chassis.problems import NotFound, raises
 from contracts.accounts import BACK_OFFICE, Role
 from services.notifications import queries, resend
-from services.notifications.errors import NobodyToWrite, StillOnItsWay
+from services.notifications.errors import ContentsForgotten, NobodyToWrite, StillOnItsWay
 from services.notifications.letters import Template
 from services.notifications.models import Preferences, Status
 from services.notifications.settings import Settings
@@ -87,7 +87,7 @@ async def message_details(tx: Tx, caller: StaffCaller, message_id: UUID) -> quer
 
 
 @router.post("/messages/{message_id}/resend", status_code=202, response_model=Accepted)
-@raises(NobodyToWrite, StillOnItsWay)
+@raises(NobodyToWrite, StillOnItsWay, ContentsForgotten)
 async def resend_message(tx: Tx, caller: StaffCaller, message_id: UUID, once: Once, request: Request) -> Response:
     """Sends a message once more, to the same recipient."""
     organisation, settings = caller.staff_organisation, _settings(request)

@@ -16,6 +16,7 @@ from services.notifications.api import router
 from services.notifications.delivery.courier import Courier
 from services.notifications.documents import Documents
 from services.notifications.mail import Mailer, Server
+from services.notifications.retention import rules
 from services.notifications.settings import Settings
 from services.notifications.sms import Sms
 
@@ -53,8 +54,9 @@ def create(settings: Settings | None = None) -> FastAPI:
         consumer=consumers.build(settings),
         job_list=[
             Job("deliver", DELIVER_EVERY_SECONDS, deliver),
-            Job("measure", MEASURE_EVERY_SECONDS, gauges.measure),
+            Job("measure", MEASURE_EVERY_SECONDS, gauges.measure, alone=True, leave=gauges.unsay),
         ],
+        retention=rules(settings),
         lifespan=lifespan,
     )
 

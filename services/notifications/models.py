@@ -68,6 +68,7 @@ class Message(Base):
         Index(None, "organisation", "created_at", "message_id"),
         Index(None, "order_id"),
         Index(None, "show_id", postgresql_where=text("show_id IS NOT NULL AND status = 'pending'")),
+        Index("ix_message_with_body", "finished_at", postgresql_where=text("params <> '{}'::jsonb")),
     )
 
     message_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -111,7 +112,7 @@ class Attempt(Base):
     """The delivery log: written before the provider is called."""
 
     __tablename__ = "attempt"
-    __table_args__ = (Index(None, "message_id"),)
+    __table_args__ = (Index(None, "message_id"), Index(None, "started_at"))
 
     attempt_id: Mapped[UUID] = mapped_column(primary_key=True)
     message_id: Mapped[UUID] = mapped_column(ForeignKey("message.message_id"))

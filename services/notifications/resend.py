@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.problems import NotFound
 from services.notifications import known, occasions
-from services.notifications.errors import NobodyToWrite, StillOnItsWay
+from services.notifications.errors import ContentsForgotten, NobodyToWrite, StillOnItsWay
 from services.notifications.letters import Template
 from services.notifications.messages import STAFF, Draft, Person, announce
 from services.notifications.models import FINAL, KnownDocument, Message, VoidedTicket
@@ -36,7 +36,10 @@ async def order_data(session: AsyncSession, organisation: UUID, order_id: UUID, 
 
 
 async def message(session: AsyncSession, organisation: UUID, message_id: UUID, settings: Settings) -> dict[str, Any]:
-    """Writes down the same message once more. Raises 404 for a foreign one, 409 for one that is still to be sent."""
+    """Writes down the same message once more.
+
+    Raises 404 for a foreign one, 409 for one that is still to be sent, or was sent too long ago.
+    """
     old = await session.scalar(
         select(Message).where(Message.message_id == message_id, Message.organisation == organisation)
     )
@@ -44,6 +47,8 @@ async def message(session: AsyncSession, organisation: UUID, message_id: UUID, s
         raise NotFound("There is no such message.")
     if old.status not in FINAL:
         raise StillOnItsWay("It goes out by itself; there is nothing to repeat yet.", message_status=old.status)
+    if not old.params:
+        raise ContentsForgotten("It was sent too long ago. Send the order's data instead.", order_id=old.order_id)
     phone, email = (old.recipient, None) if old.channel == "sms" else (None, old.recipient)
     draft = Draft(
         template=Template(old.template),

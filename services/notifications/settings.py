@@ -40,6 +40,11 @@ class Settings(ServiceSettings):
     give_up_hours: float = 120.0
     """Attempts end, and old news found by reading a topic again is not sent, this long after a message was due."""
 
+    body_days: int = Field(90, ge=8)
+    """What a message said is kept so long after it was sent; then only that it was sent, to whom and when."""
+    delivery_log_days: int = Field(400, ge=8)
+    """How long the attempts to deliver are kept."""
+
     @field_validator("mail_from")
     @classmethod
     def _is_an_address(cls, value: str) -> str:

@@ -13,9 +13,11 @@ from services.orders import links
 from services.orders.api import ROUTERS
 from services.orders.consumers import consumer
 from services.orders.deadlines import deadline_jobs
+from services.orders.measures import measure_jobs
 from services.orders.payments.jobs import payment_jobs
 from services.orders.payments.provider import PaymentProvider
 from services.orders.payments.providers import build_providers
+from services.orders.retention import rules
 from services.orders.settings import Settings
 
 
@@ -36,7 +38,8 @@ def create(settings: Settings | None = None, providers: Mapping[str, PaymentProv
         title="Orders",
         routers=ROUTERS,
         consumer=consumer,
-        job_list=[*payment_jobs(adapters, settings), *deadline_jobs(settings)],
+        job_list=[*payment_jobs(adapters, settings), *deadline_jobs(settings), *measure_jobs()],
+        retention=rules(settings),
         lifespan=lifespan,
     )
     app.state.providers = adapters

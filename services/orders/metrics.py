@@ -25,6 +25,15 @@ UNDELIVERED = Gauge("orders_paid_without_tickets", "Paid orders whose tickets do
 LEDGER_SUM = Gauge("orders_ledger_sum", "Sum of all ledger entries; anything but zero is a bug")
 
 
+def unsay() -> None:
+    """Forgets the gauges that one replica sets for all: it is another one from now on."""
+    gauges = (OVERDUE_SECONDS, REFUNDS_WAITING, REFUND_WAIT_SECONDS, UNDELIVERED, LEDGER_SUM)
+    for gauge in gauges:
+        gauge.set(0)
+    IN_STAGE.clear()
+    WANTED_SECONDS.clear()
+
+
 def seen(before: State, after: State) -> None:
     """Counts one transition."""
     if after.stage is not None and after.stage is not before.stage:

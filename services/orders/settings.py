@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from services.orders.payments.providers.settings import PaymentSettings
 
 
@@ -25,6 +27,8 @@ class Settings(PaymentSettings):
     """How long an order that staff entered may wait for its money."""
     payment_poll_seconds: float = 5
     """The first time that an open payment is asked for at its provider, in case its webhook is lost."""
+    webhook_days: int = Field(90, ge=31)
+    """How long the ids of webhooks are remembered; providers repeat one for days, and by hand for a month."""
     return_origins: str = ""
     """Origins, separated by spaces, that a buyer may be sent back to beside our own `PUBLIC_URL`."""
     phone_region: str = "UA"

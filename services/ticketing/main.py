@@ -21,6 +21,7 @@ from services.ticketing.holds.allowance import Allowance
 from services.ticketing.holds.expiry import expire_holds
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.quotes import Quotes
+from services.ticketing.retention import rules
 from services.ticketing.settings import Settings
 from services.ticketing.shows import commands
 from services.ticketing.shows.board import Board
@@ -74,6 +75,7 @@ def create(settings: Settings | None = None) -> FastAPI:
             Job("expire-holds", EXPIRY_SECONDS, expire_holds),
             Job("finish-shows", FINISH_SECONDS, finish_shows),
         ],
+        retention=rules(settings),
         lifespan=lifespan,
     )
     board.attach(app.state.db)

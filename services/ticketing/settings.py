@@ -41,6 +41,9 @@ class Settings(ServiceSettings):
     show_hours: Annotated[int, Field(ge=1)] = 12
     """Nothing is sold once a show has begun. So long after that it is finished; till then late payments count."""
 
+    hold_days: Annotated[int, Field(ge=1)] = 400
+    """Holds that ended without tickets are kept so long after the show began, for its statistics."""
+
     hold_lanes: Annotated[int, Field(ge=1)] = 1
     """Lanes of this process; every show is in one."""
     hold_batch: Annotated[int, Field(ge=1)] = 128

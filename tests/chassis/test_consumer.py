@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chassis import dead_letters, inbox, walls
+from chassis import dead_letters, inbox
 from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.relay import Relay
@@ -165,8 +165,9 @@ async def test_what_was_replayed_is_not_replayed_again(
 def test_ids_are_remembered_longer_than_letters_can_be_replayed(tmp_path: Path) -> None:
     letters = dead_letter_topic("crm").retention
     assert letters is not None
-    assert timedelta(days=walls.INBOX_DAYS) >= letters + timedelta(days=1)
-    assert f"interval '{walls.INBOX_DAYS} days'" in walls.rotation("crm")
+    assert timedelta(days=probe.Settings().inbox_days) >= letters + timedelta(days=1)
+    with pytest.raises(ValueError, match="31"):
+        probe.Settings(inbox_days=letters.days)
     broker = KafkaCluster(tmp_path, [9092], [9093], jars=tmp_path, log=tmp_path / "log").brokers[0]
     assert timedelta(minutes=int(broker.properties()["offsets.retention.minutes"])) > timedelta(days=365)
 

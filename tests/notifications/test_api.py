@@ -7,9 +7,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
+from chassis.retention import forget
 from contracts.accounts import Role
 from contracts.orders import Customer, Participant
+from services.notifications import retention
 from services.notifications.main import create
 from tests.harness import TokenMint, serve
 from tests.notifications.conftest import Office
@@ -112,6 +115,30 @@ async def test_the_wrong_people_see_nothing(office: Office, desk: Desk):
         from services.notifications.models import Message
 
         assert await session.scalar(select(func.count()).select_from(Message)) == 0, "row-level security"
+
+
+async def test_what_a_message_said_is_forgotten_and_that_it_was_sent_is_not(office: Office, desk: Desk):
+    story = office.story(guests=(OLENA,))
+    await office.hear_organisation()
+    await office.hear(story.paid(), story.issued())
+    await office.deliver()
+    sent = await office.only(template="tickets_issued")
+    bodies, attempts = retention.rules(office.settings)
+    assert await forget(office.db, bodies) == 0, "it is young"
+    async with office.db.as_worker() as session:
+        await session.execute(text("UPDATE message SET finished_at = finished_at - interval '91 days'"))
+        await session.execute(text("UPDATE attempt SET started_at = started_at - interval '401 days'"))
+    before = await desk.ask("GET", "/messages/totals")
+    assert [await forget(office.db, bodies), await forget(office.db, bodies)] == [1, 0]
+    assert await forget(office.db, attempts) == 1
+    row = await office.only(message_id=sent.message_id)
+    assert (row.params, row.documents, row.recipient, row.status) == ({}, [""], OLENA.email, "sent")
+    assert await desk.ask("GET", "/messages/totals") == before
+    assert (await desk.ask("GET", f"/messages/{sent.message_id}"))["log"] == []
+    problem = await desk.ask("POST", f"/messages/{sent.message_id}/resend", status=409)
+    assert problem["type"] == "/problems/contents-forgotten"
+    waiting = await office.only(template="show_reminder")
+    assert waiting.params, "what is still to be sent keeps what it says"
 
 
 async def test_a_failed_message_is_sent_again_on_request(office: Office, desk: Desk):

@@ -10,7 +10,7 @@ from aiohttp import web
 from sqlalchemy import text, update
 from sqlalchemy.exc import IntegrityError
 
-from chassis.jobs import Job, run_forever
+from chassis.jobs import Job, Turn, run_forever
 from contracts.envelope import decode
 from contracts.notifications import Channel, MessageFailed, MessageSent
 from contracts.orders import Participant
@@ -136,7 +136,7 @@ async def test_an_outage_of_the_mail_server_costs_no_attempts(office: Office):
 @pytest.mark.slow
 async def test_a_mail_server_that_is_down_for_20_seconds_loses_and_doubles_nothing(office: Office):
     courier = office.courier()
-    work = asyncio.create_task(run_forever(Job("deliver", 0.2, courier.run), office.db))
+    work = asyncio.create_task(run_forever(Job("deliver", 0.2, courier.run), office.db, Turn(office.db)))
     try:
         await paid_order(office)
         await eventually(lambda: len(office.smtp.mails) == 1)

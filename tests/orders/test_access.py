@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from contracts import orders
 from contracts.accounts import Role
 from services.orders.deadlines import measure
+from services.orders.measures import LedgerSum, count_stages
 from services.orders.models import Organisation
 from tests.harness import eventually
 from tests.orders.stage import Stage
@@ -169,6 +170,8 @@ async def test_a_query_without_its_filter_returns_nothing(stage: Stage) -> None:
 async def test_metrics_tell_of_states_payments_refunds_and_the_ledger(stage: Stage) -> None:
     await stage.buy()
     await measure(stage.db)
+    await count_stages(stage.db)
+    await LedgerSum().measure(stage.db)
     metrics = (await stage.call("GET", "/metrics")).text
     for name in (
         'orders_transitions_total{stage="paid"}',

@@ -63,6 +63,7 @@ class WebhookEvent(Base):
     """Webhooks that were processed: a provider sends the same one more than once."""
 
     __tablename__ = "webhook_events"
+    __table_args__ = (Index(None, "received_at"),)
 
     provider: Mapped[str] = mapped_column(primary_key=True)
     event_id: Mapped[str] = mapped_column(primary_key=True)
@@ -78,7 +79,10 @@ class Refund(Base):
     """Money that must go back, until it has."""
 
     __tablename__ = "refunds"
-    __table_args__ = (Index("ix_refunds_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),)
+    __table_args__ = (
+        Index("ix_refunds_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_refunds_not_done", "created_at", postgresql_where=text("NOT done")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     organisation: Mapped[UUID]

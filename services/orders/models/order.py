@@ -26,6 +26,7 @@ class Order(Base):
         Index(None, "organisation", "show_id"),
         Index(None, "organisation", "customer_email"),
         Index(None, "account_id"),
+        Index("ix_orders_undelivered", "paid_at", postgresql_where=text("delivery = 'requested'")),
         Index("ix_orders_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     )
 

@@ -32,6 +32,8 @@ class Hold(Base):
         # What the expiry job looks for; ended holds are not in it.
         Index("ix_hold_active_until", "expires_at", postgresql_where=text("status = 'active'")),
         Index(None, "show_id", "placed_at"),
+        # What is forgotten in time: nothing that has become tickets.
+        Index("ix_hold_ended", "show_id", postgresql_where=text("status IN ('released', 'annulled', 'expired')")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

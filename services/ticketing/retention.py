@@ -1,0 +1,16 @@
+"""What ticketing forgets. Tickets, documents and orders stay, and so do the holds that became tickets."""
+
+from __future__ import annotations
+
+from chassis.retention import Rule
+from services.ticketing.settings import Settings
+
+# Until then the statistics of the show count it, and its order may still be paid late.
+ENDED_HOLDS = """
+    hold.status IN ('released', 'annulled', 'expired')
+    AND hold.show_id IN (SELECT id FROM show WHERE show.starts_at < :before)
+"""
+
+
+def rules(settings: Settings) -> list[Rule]:
+    return [Rule("hold", settings.hold_days, ENDED_HOLDS)]

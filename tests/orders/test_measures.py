@@ -1,0 +1,82 @@
+"""Gauges over whole tables, and what orders forgets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import asyncpg
+import pytest
+from sqlalchemy import select, text
+
+from chassis.retention import forget
+from services.orders import measures, metrics, retention
+from services.orders.measures import LedgerSum, count_stages
+from services.orders.models import LedgerEntry, WebhookEvent
+from services.orders.settings import Settings
+from tests.harness import Postgres
+from tests.orders.stage import Stage
+
+
+@asynccontextmanager
+async def half_a_posting(superuser: str) -> AsyncIterator[None]:
+    """An entry without its other half, which the database refuses everybody else."""
+    connection = await asyncpg.connect(superuser)
+    await connection.execute("SET session_replication_role = replica")
+    made = await connection.fetchval("""
+        INSERT INTO ledger (transaction_id, organisation, order_id, account, amount, currency, why)
+        SELECT transaction_id, organisation, order_id, account, 700, currency, why FROM ledger LIMIT 1 RETURNING id
+    """)
+    try:
+        yield
+    finally:
+        await connection.execute("DELETE FROM ledger WHERE id = $1", made)
+        await connection.close()
+
+
+async def test_the_ledger_is_summed_in_slices_and_then_only_what_is_new(
+    stage: Stage, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "SETTLED", timedelta(0))
+    await stage.buy()
+    await stage.buy()
+    ledger = LedgerSum(slice_size=1)
+    metrics.LEDGER_SUM.set(-1)
+    slices = 0
+    while await ledger.measure(stage.db):
+        slices += 1
+        assert metrics.LEDGER_SUM._value.get() == -1, "not told before it is known"
+    assert slices > 2
+    assert metrics.LEDGER_SUM._value.get() == 0
+    async with half_a_posting(postgres.url(stage.settings.database_url.rpartition("/")[2])):
+        while await ledger.measure(stage.db):
+            pass
+        assert metrics.LEDGER_SUM._value.get() == 700
+    await LedgerSum().measure(stage.db)
+
+
+async def test_stages_are_counted_by_one_replica_and_unsaid_by_the_last_one(stage: Stage) -> None:
+    await stage.buy()
+    await count_stages(stage.db)
+    assert 'orders_in_stage{stage="paid"}' in (await stage.call("GET", "/metrics")).text
+    metrics.unsay()
+    assert "orders_in_stage{" not in (await stage.call("GET", "/metrics")).text
+
+
+async def test_ids_of_webhooks_are_forgotten_in_time_and_money_is_not(stage: Stage) -> None:
+    await stage.buy()
+    old, young = ({"provider": "fake", "event_id": name, "reference": "r", "kind": "k"} for name in ("old", "young"))
+    async with stage.db.as_worker() as session:
+        session.add_all([WebhookEvent(**old), WebhookEvent(**young)])
+        await session.flush()
+        await session.execute(
+            text("UPDATE webhook_events SET received_at = now() - interval '91 days' WHERE event_id = 'old'")
+        )
+    (rule,) = retention.rules(Settings())
+    assert [await forget(stage.db, rule), await forget(stage.db, rule)] == [1, 0]
+    async with stage.db.as_worker() as session:
+        left = set(await session.scalars(select(WebhookEvent.event_id)))
+        assert "young" in left
+        assert "old" not in left
+        assert await session.scalar(select(LedgerEntry.id).limit(1)) is not None

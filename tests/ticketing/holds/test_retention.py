@@ -1,0 +1,40 @@
+"""What ticketing forgets: holds that ended without tickets, long after their show."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from chassis.db import Database
+from chassis.retention import forget
+from services.ticketing import retention
+from services.ticketing.settings import Settings
+from tests.ticketing.holds.crowd import ask, make_show, open_lane
+
+STATUSES = ("active", "released", "annulled", "expired", "converted")
+
+
+async def statuses(db: Database, show_id) -> set[str]:
+    async with db.as_worker() as session:
+        found = text("SELECT status FROM hold WHERE show_id = :show")
+        return set(await session.scalars(found, {"show": show_id}))
+
+
+async def test_holds_that_ended_are_forgotten_long_after_their_show(db):
+    old, young = await make_show(db, seats=5), await make_show(db, seats=5)
+    async with open_lane(db) as lane:
+        for show in (old, young):
+            for number, status in enumerate(STATUSES, 1):
+                request = ask(show, f"1-{number}")
+                lane.join(request)
+                await request.future
+                async with db.as_worker() as session:
+                    become = text("UPDATE hold SET status = :status WHERE id = :id")
+                    await session.execute(become, {"status": status, "id": request.hold_id})
+    async with db.as_worker() as session:
+        begin = text("UPDATE show SET starts_at = now() - make_interval(days => :days) WHERE id = :id")
+        await session.execute(begin, [{"id": old.show_id, "days": 401}, {"id": young.show_id, "days": 399}])
+    (rule,) = retention.rules(Settings())
+    while await forget(db, rule, batch=2):
+        pass
+    assert await statuses(db, old.show_id) == {"active", "converted"}
+    assert await statuses(db, young.show_id) == set(STATUSES)
