@@ -199,6 +199,12 @@ class PaymentFailed(PaymentState, type="orders.payment.failed.v1"):
     reason: str
 
 
+class PaymentRefundDue(PaymentState, type="orders.payment.refund_due.v1"):
+    """Money that came by hand must go back by hand: staff send it, and `PaymentRefunded` follows when they say so."""
+
+    refund_id: UUID
+
+
 class PaymentRefunded(PaymentState, type="orders.payment.refunded.v1"):
     """Money was returned to the buyer (ORD-91)."""
 

@@ -179,6 +179,7 @@ OF_TYPE: dict[str, dict[str, Any]] = {
     "orders.order.refunded.v1": PAID | {"payment_status": "partially_refunded", "refunded": uah(45000)},
     "orders.order.deleted.v1": {"stage": "cancelled"},
     "orders.order.tickets_revoked.v1": {"seats": [SEATS[1][0]]},
+    "orders.payment.refund_due.v1": {"provider": "manual", "provider_reference": None, "amount": uah(45000)},
     "ticketing.show.sale_started.v1": {"status": "on_sale"},
     "ticketing.show.sale_stopped.v1": {"status": "sales_stopped"},
     "ticketing.hold.extended.v1": {"expires_at": START - timedelta(days=20, minutes=-45)},

@@ -11,7 +11,15 @@ from chassis.consumer import Consumer
 from chassis.errors import Permanent
 from contracts.accounts import OrganisationState
 from contracts.envelope import Event, EventData
-from contracts.orders import EnrolmentOpened, OrderCancelled, OrderChanged, OrderPlaced, OrderRefunded, OrderState
+from contracts.orders import (
+    EnrolmentOpened,
+    OrderCancelled,
+    OrderChanged,
+    OrderPlaced,
+    OrderRefunded,
+    OrderState,
+    PaymentRefundDue,
+)
 from contracts.ticketing import ShowState, TicketsIssued, TicketsVoided
 from services.notifications import known, occasions
 from services.notifications.messages import announce
@@ -43,6 +51,11 @@ def build(settings: Settings) -> Consumer:
         elif isinstance(data, OrderRefunded):
             drafts += occasions.order_refunded(data)
         await announce(session, owner(event), drafts, settings, at=event.time)
+
+    @consumer.on(PaymentRefundDue)
+    async def refund_due(session: AsyncSession, event: Event[PaymentRefundDue]) -> None:
+        customer = await known.customer(session, event.data.order_id)
+        await announce(session, owner(event), occasions.refund_due(event.data, customer), settings, at=event.time)
 
     @consumer.on(TicketsIssued)
     async def issued(session: AsyncSession, event: Event[TicketsIssued]) -> None:

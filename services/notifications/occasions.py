@@ -23,6 +23,7 @@ from contracts.orders import (
     OrderRefunded,
     OrderState,
     PaymentMethod,
+    PaymentRefundDue,
 )
 from contracts.ticketing import Ticket, TicketDocument, TicketsIssued
 from services.notifications.letters import Template
@@ -148,6 +149,24 @@ def order_refunded(event: OrderRefunded) -> list[Draft]:
                 "amount": _money(event.amount),
                 "full": event.full,
                 "order_url": event.order_url,
+            },
+        )
+    ]
+
+
+def refund_due(event: PaymentRefundDue, customer: Person | None) -> list[Draft]:
+    """Tells staff that money which came by hand is to be sent back by them (ORD-57)."""
+    person = customer or Person("")
+    return [
+        Draft(
+            template=Template.REFUND_DUE,
+            transition=str(event.refund_id),
+            to=None,
+            order_id=event.order_id,
+            params={
+                "number": event.order_number,
+                "amount": _money(event.amount),
+                "customer": {"name": person.name, "email": person.email, "phone": person.phone},
             },
         )
     ]

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from chassis import outbox
 from contracts.orders import FunnelStage, OrderDeleted
 from services.orders.contacts import Person, contact, region_of
-from services.orders.errors import NotPossibleNow
+from services.orders.errors import NotPossibleNow, RefundNotFound
 from services.orders.lifecycle import Cause, changed, happen, record
 from services.orders.lifecycle.tell import order_fields
 from services.orders.models import Note, Order
@@ -44,6 +44,23 @@ async def refund_order(
     texts = [str(line) for line in lines] if lines else None
     record(session, order, "refund_asked", cause, request_id=str(request), reason=reason, lines=texts)
     return request
+
+
+async def confirm_refund(
+    session: AsyncSession, order: Order, refund_id: UUID, reference: str | None, cause: Cause
+) -> None:
+    """Staff have sent back money that came by hand: only now is it refunded, and the buyer told so (ORD-57).
+
+    Raises `RefundNotFound`, or `NotPossibleNow` where it was confirmed before or a provider sends it.
+    """
+    row = next((refund for refund in order.refunds if refund.id == refund_id), None)
+    if row is None:
+        raise RefundNotFound("The order has no refund with this id.")
+    await happen(session, order, h.RefundConfirmed(refund_id=refund_id), cause)
+    row.reference = reference
+    details = {"reference": reference} if reference else {}
+    record(session, order, "refund_confirmed", cause, refund_id=str(refund_id), **details)
+    await session.flush()
 
 
 async def add_note(session: AsyncSession, order: Order, text: str, cause: Cause) -> Note:

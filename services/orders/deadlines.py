@@ -53,10 +53,13 @@ async def measure(db: Database) -> int:
 async def _measure(session: AsyncSession) -> None:
     now = datetime.now(UTC)
     metrics.OVERDUE_SECONDS.set(_age(await session.scalar(select(func.min(Order.due_at))), now))
-    waiting = select(func.count(), func.min(Refund.created_at)).where(~Refund.done)
+    # What staff send back by hand has no time at which we act, and is counted apart.
+    waiting = select(func.count(), func.min(Refund.created_at)).where(~Refund.done, Refund.due_at.is_not(None))
     refunds, oldest = (await session.execute(waiting)).one()
     metrics.REFUNDS_WAITING.set(refunds)
     metrics.REFUND_WAIT_SECONDS.set(_age(oldest, now))
+    by_hand = select(func.count()).where(~Refund.done, Refund.due_at.is_(None))
+    metrics.REFUNDS_BY_HAND.set(await session.scalar(by_hand) or 0)
     wanted = select(Payment.wanted, func.min(Payment.wanted_since)).where(Payment.due_at.is_not(None))
     since = {row[0]: row[1] for row in await session.execute(wanted.group_by(Payment.wanted))}
     for call in Wanted:

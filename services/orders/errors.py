@@ -21,6 +21,10 @@ class PaymentNotFound(NotFound):
     slug, title = "payment-not-found", "There is no such payment"
 
 
+class RefundNotFound(NotFound):
+    slug, title = "refund-not-found", "There is no such refund"
+
+
 class NotPossibleNow(Conflict):
     slug, title = "not-possible-now", "The order's state does not allow this"
 

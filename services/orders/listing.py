@@ -70,6 +70,8 @@ class Filters(BaseModel):
     """Part of the name, e-mail or phone of the customer."""
     search: Words | None = None
     """Order number, customer or participant data, payment reference (ORD-21)."""
+    refund_due: bool | None = None
+    """Whether staff must still send money back by hand."""
     created_from: AwareDatetime | None = None
     created_to: AwareDatetime | None = None
     """With an offset: a bare time would be read on the server's clock."""
@@ -93,7 +95,7 @@ def matching(organisation: UUID, filters: Filters, *, default_view: bool = True)
         conditions.append(Order.stage.in_([stage.value for stage in filters.stage]))
     if filters.status:
         conditions.append(Order.payment_status.in_([status.value for status in filters.status]))
-    if default_view and not (filters.stage or filters.status or filters.all or filters.ids):
+    if default_view and not (filters.stage or filters.status or filters.all or filters.ids or filters.refund_due):
         conditions.append(or_(Order.stage == PAID, Order.offer_id.is_not(None)))
     return conditions + _narrowed(filters)
 
@@ -112,6 +114,8 @@ def _narrowed(filters: Filters) -> list[ColumnElement[bool]]:
         conditions.append(_customer(filters.customer))
     if filters.search:
         conditions.append(_search(filters.search))
+    if filters.refund_due is not None:
+        conditions.append(Order.refund_due > 0 if filters.refund_due else Order.refund_due == 0)
     if filters.created_from:
         conditions.append(Order.created_at >= filters.created_from)
     if filters.created_to:

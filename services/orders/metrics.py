@@ -16,8 +16,11 @@ PROVIDER_ERRORS = Counter("orders_provider_errors_total", "Calls to a provider t
 
 IN_STAGE = Gauge("orders_in_stage", "Orders by stage", ["stage"])
 OVERDUE_SECONDS = Gauge("orders_overdue_seconds", "Age of the oldest deadline that has not been decided")
-REFUNDS_WAITING = Gauge("orders_refunds_waiting", "Refunds whose money has not gone back yet")
-REFUND_WAIT_SECONDS = Gauge("orders_refund_wait_seconds", "Age of the oldest refund that is not done")
+REFUNDS_WAITING = Gauge("orders_refunds_waiting", "Refunds that a provider has not carried out yet")
+REFUND_WAIT_SECONDS = Gauge(
+    "orders_refund_wait_seconds", "Age of the oldest refund that a provider has not carried out"
+)
+REFUNDS_BY_HAND = Gauge("orders_refunds_by_hand", "Refunds that staff must send and confirm")
 WANTED_SECONDS = Gauge(
     "orders_wanted_seconds", "Age of the oldest capture or cancellation that a provider has not carried out", ["call"]
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from contracts.orders import FunnelStage, LineKind, OrderLine, PaymentMethod, Pa
 from services.orders import links
 from services.orders.models import HistoryEntry, Note, Order, Payment, Refund
 from services.orders.models import OrderLine as LineRow
-from services.orders.process.state import LineState
+from services.orders.process.state import MANUAL, LineState
 
 METHOD_LABELS = {
     PaymentMethod.CARD.value: "Payment by card",
@@ -65,12 +66,22 @@ class PaymentView(BaseModel):
     created_at: datetime
 
 
+class RefundStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+
+
 class RefundView(BaseModel):
     refund_id: UUID
     payment_id: UUID
     amount: Money
     line_ids: list[UUID]
+    status: RefundStatus
+    by_hand: bool
+    """Staff send it back, and confirm that they have."""
     done: bool
+    reference: str | None
+    """Of the provider's refund, or of the transfer by which staff sent it back."""
     created_at: datetime
     done_at: datetime | None
 
@@ -103,6 +114,8 @@ class OrderRow(BaseModel):
     total: Money
     paid: Money
     refunded: Money
+    refund_due: Money
+    """What staff must still send back by hand, and confirm."""
     customer: PersonView | None
     title: str
     show_id: UUID | None
@@ -165,6 +178,7 @@ def row_view(order: Order, quantity: int) -> dict[str, Any]:
         "total": order.money(order.total),
         "paid": order.money(order.paid),
         "refunded": order.money(order.refunded),
+        "refund_due": order.money(order.refund_due),
         "customer": PersonView(name=order.customer_name, email=order.customer_email, phone=order.customer_phone)
         if order.customer_name
         else None,
@@ -187,6 +201,8 @@ def actions_of(order: Order) -> list[str]:
         actions += ["refund", "cancel"]
     elif order.stage == FunnelStage.INTERESTED:
         actions += ["cancel"]
+    if order.refund_due:
+        actions += ["confirm-refund"]
     return [*actions, "delete"] if order.deleted_at is None else ["open"]
 
 
@@ -255,12 +271,16 @@ def _payment(order: Order, payment: Payment) -> PaymentView:
 
 
 def _refund(order: Order, refund: Refund) -> RefundView:
+    payment = next(payment for payment in order.payments if payment.id == refund.payment_id)
     return RefundView(
         refund_id=refund.id,
         payment_id=refund.payment_id,
         amount=order.money(refund.amount),
         line_ids=refund.line_ids,
+        status=RefundStatus.DONE if refund.done else RefundStatus.PENDING,
+        by_hand=payment.provider == MANUAL,
         done=refund.done,
+        reference=refund.reference,
         created_at=refund.created_at,
         done_at=refund.done_at,
     )

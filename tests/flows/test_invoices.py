@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.flows.house import House, tickets_in, uah
+from tests.flows.house import House, Person, tickets_in, uah
+from tests.harness import eventually
 
 
 @pytest.mark.shows("ORD-39", "ORD-111", "SET-1")
@@ -103,3 +104,46 @@ async def test_marked_paid_it_brings_all_tickets_now_and_reminders_later(house: 
     for person, mails in ((client, 3), (guest, 2)):
         reminder = (await person.letters(mails))[-1]
         assert reminder.subject.startswith("Нагадування: Лісова пісня")
+
+
+async def test_what_was_transferred_is_refunded_when_staff_have_sent_it(house: House) -> None:
+    """Until then neither the buyer nor the reports are told that it is (ORD-57)."""
+    client = house.person("Марія Заньковецька", "+380671234567")
+    order = await house.hold(client, "1-1", "1-2")
+    await order.check_out("invoice")
+    await order.mark_paid()
+    card = await order.ticketed()
+    await client.letters(2)  # the order is acknowledged, the tickets
+
+    await house.desk.post(f"{order.path}/refunds", {"reason": "хвороба"})
+    card = await order.becomes(refund_due=uah(50_000), stage="cancelled", payment_status="money_received")
+    await eventually(lambda: len(house.texts()) == 2, timeout=30)
+    asked = house.texts()[-1]
+    assert asked.startswith(f"Треба повернути гроші: {card['number']}")
+    assert "500" in asked
+    await _agree(house, client, received=50_000, refunded=0)
+
+    (refund,) = card["refunds"]
+    await house.desk.post(f"{order.path}/refunds/{refund['refund_id']}/confirm", {"reference": "переказ 18"})
+    await order.becomes(refund_due=uah(0), payment_status="money_refunded")
+    told = (await client.letters(3))[-1]
+    assert told.subject.startswith("Повернення")
+    await _agree(house, client, received=50_000, refunded=50_000)
+    assert (await house.desk.get("/api/orders/ledger"))["sum"] == 0
+
+
+async def _agree(house: House, client: Person, *, received: int, refunded: int) -> None:
+    """Reports and CRM know of a cancelled order, and of its money what orders know."""
+
+    async def check() -> bool:
+        totals = await house.desk.get("/api/reporting/totals")
+        assert totals["by_stage"] == {"cancelled": 1}
+        assert (totals["received"], totals["refunded"]) == ([uah(received)], [uah(refunded)])
+        (found,) = (await house.desk.get(f"/api/crm/customers?search={client.email}"))["items"]
+        known = await house.desk.get(f"/api/crm/customers/{found['customer_id']}")
+        assert [(one["stage"], one["paid"], one["refunded"]) for one in known["orders"]] == [
+            ("cancelled", uah(received), uah(refunded))
+        ]
+        return True
+
+    await eventually(check, timeout=30)

@@ -26,6 +26,7 @@ from contracts.orders import (
     OrderState,
     Participant,
     PaymentMethod,
+    PaymentRefundDue,
     PaymentStatus,
 )
 from contracts.ticketing import (
@@ -128,6 +129,17 @@ class Story:
         return self._order(
             OrderCancelled, FunnelStage.CANCELLED, status, was_paid=was_paid, reason="asked by the customer"
         )
+
+    def refund_due(self, minor: int) -> Event[Any]:
+        data = PaymentRefundDue(
+            payment_id=uuid4(),
+            order_id=self.order_id,
+            order_number=self.number,
+            provider="manual",
+            amount=Money(minor=minor, currency="UAH"),
+            refund_id=uuid4(),
+        )
+        return self._event(data)
 
     def refunded(self, minor: int | None = None, *, full: bool = True) -> Event[Any]:
         amount = self.total if minor is None else Money(minor=minor, currency="UAH")

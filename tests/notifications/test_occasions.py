@@ -138,6 +138,18 @@ async def test_staff_are_told_of_an_invoice_by_sms_or_else_by_mail(office: Offic
     )
 
 
+async def test_staff_are_told_to_send_money_back(office: Office):
+    story = office.story(method=PaymentMethod.INVOICE, locale="pl")
+    await office.hear_organisation(locale="uk")
+    due = story.refund_due(12_345)
+    await office.hear(story.paid(), due, due)
+    await office.deliver()
+    (text,) = [message["text"] for message in office.sms.messages if message["to"] == "+380441234567"]
+    assert text.startswith(f"Треба повернути гроші: {story.number}, 123,45")
+    assert text.endswith(f", {story.customer.email}")
+    assert not office.smtp.to(story.customer.email), "the buyer hears of it when the money was sent"
+
+
 async def test_a_doubtful_sms_is_not_sent_twice(office: Office):
     office.sms.answers = [web.Response(status=500, text="hm")]
     story = office.story(guests=(PHONE_ONLY,))

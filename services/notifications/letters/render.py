@@ -37,6 +37,7 @@ class Template(StrEnum):
     ORDER_REFUNDED = "order_refunded"
     ORDER_DATA = "order_data"
     INVOICE_ORDERED = "invoice_ordered"
+    REFUND_DUE = "refund_due"
     COURSE_ACCESS = "course_access"
 
 

@@ -17,7 +17,7 @@ from chassis.idempotency import Once
 from chassis.problems import raises
 from services.orders import actions
 from services.orders.api.common import Config, Db, MoneyStaff, Staff, cause_of, full_card, staff_order
-from services.orders.errors import BadContact, IdTaken, NotPossibleNow, OfferNotFound
+from services.orders.errors import BadContact, IdTaken, NotPossibleNow, OfferNotFound, RefundNotFound
 from services.orders.manual import ManualOrder, add_order
 from services.orders.models import HistoryEntry
 from services.orders.payments.close import close_open_pages
@@ -103,7 +103,10 @@ class RefundAsked(BaseModel):
 @router.post("/orders/{order_id}/refunds", status_code=201, response_model=RefundAsked)
 @raises(NotPossibleNow)
 async def refund(order_id: UUID, body: Refund, caller: MoneyStaff, tx: Tx, once: Once, seen: Seen) -> Response:
-    """Full or partial refund (ORD-57). Tickets become void first, then the money goes back by itself."""
+    """Full or partial refund (ORD-57). Tickets become void first, then the money goes back.
+
+    What came by card goes back by itself, what came by hand when staff have sent it and confirm that.
+    """
 
     async def command() -> RefundAsked:
         order = await staff_order(tx, order_id, caller, seen)
@@ -111,6 +114,37 @@ async def refund(order_id: UUID, body: Refund, caller: MoneyStaff, tx: Tx, once:
         return RefundAsked(request_id=request_id, order=await full_card(tx, order))
 
     return await once.run(tx, 201, command)
+
+
+class RefundSent(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reference: str | None = Field(default=None, min_length=1, max_length=200)
+    """Of the bank transfer or receipt."""
+
+
+@router.post("/orders/{order_id}/refunds/{refund_id}/confirm", response_model=OrderCard)
+@raises(NotPossibleNow, RefundNotFound)
+async def confirm_refund(
+    order_id: UUID,
+    refund_id: UUID,
+    caller: MoneyStaff,
+    tx: Tx,
+    once: Once,
+    seen: Seen,
+    body: RefundSent | None = None,
+) -> Response:
+    """Staff have sent the money back: ledger, payment status and the letter to the buyer follow (ORD-57).
+
+    Only for what came by hand (`by_hand`): until then the refund is `pending`.
+    """
+
+    async def command() -> OrderCard:
+        order = await staff_order(tx, order_id, caller, seen)
+        await actions.confirm_refund(tx, order, refund_id, body.reference if body else None, cause_of(caller))
+        return await full_card(tx, order)
+
+    return await once.run(tx, 200, command)
 
 
 class NewNote(BaseModel):

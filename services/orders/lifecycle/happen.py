@@ -27,6 +27,7 @@ from services.orders.process.commands import (
     TellCancelled,
     TellPayment,
     TellRefunded,
+    TellTakenBack,
 )
 
 
@@ -105,6 +106,8 @@ def _story(order: Order, command: Command) -> tuple[str, dict[str, Any]]:
         return command.what.value, {}
     if isinstance(command, TellCancelled):
         return "cancelled", {"was_paid": command.was_paid, "reason": command.reason}
+    if isinstance(command, TellTakenBack):
+        return "cancelled", {"was_paid": True, "reason": command.reason}
     if isinstance(command, RevokeTickets):
         return "tickets_revoked", {"seats": list(command.seats), "reason": command.reason}
     if isinstance(command, TellRefunded):
@@ -113,7 +116,8 @@ def _story(order: Order, command: Command) -> tuple[str, dict[str, Any]]:
         payment = next(p for p in order.payments if p.id == command.payment)
         details = {"amount": command.amount, "provider": payment.provider, "payment_id": str(payment.id)}
         what = "refund_failed" if isinstance(command, RecordRefundFailed) else f"payment_{command.what.value}"
-        return what, details | ({"reason": command.reason} if command.reason else {})
+        refund = {"refund_id": str(command.refund)} if command.refund else {}
+        return what, details | refund | ({"reason": command.reason} if command.reason else {})
     raise TypeError(f"{command!r} is not told")
 
 

@@ -44,6 +44,7 @@ def _keep_order(order: Order, after: State, now: datetime) -> None:
     order.total = after.total
     order.paid = after.received
     order.refunded = after.refunded
+    order.refund_due = after.due_by_hand
     if after.stage is FunnelStage.AWAITING_PAYMENT:
         order.pay_by = after.due_at
     stamps = {
@@ -135,7 +136,8 @@ def _keep_refunds(order: Order, before: State, after: State, now: datetime) -> N
                 done=False,
                 failures=0,
                 attempts=0,
-                due_at=now,
+                # What came by hand waits for the people who send it back.
+                due_at=None if after.by_hand(refund) else now,
                 created_at=now,
             )
             order.refunds.append(row)

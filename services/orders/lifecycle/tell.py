@@ -18,6 +18,7 @@ from services.orders.process.commands import (
     TellCancelled,
     TellPayment,
     TellRefunded,
+    TellTakenBack,
 )
 
 ORDER_EVENTS: dict[About, type[contract.OrderState]] = {
@@ -52,6 +53,8 @@ def event_of(order: Order, command: Command) -> EventData:
         if command.what is About.CHANGED:
             return changed_event(order)
         return ORDER_EVENTS[command.what](**order_fields(order))
+    if isinstance(command, TellTakenBack):
+        return changed_event(order)
     if isinstance(command, TellCancelled):
         return contract.OrderCancelled(**order_fields(order), was_paid=command.was_paid, reason=command.reason)
     if isinstance(command, RevokeTickets):
@@ -92,6 +95,8 @@ def _payment_event(order: Order, command: TellPayment) -> EventData:
     }
     if command.what is Money.FAILED:
         return contract.PaymentFailed(**fields, reason=command.reason)
+    if command.what is Money.REFUND_DUE:
+        return contract.PaymentRefundDue(**fields, refund_id=_known(command.refund))
     if command.what is Money.REFUNDED:
         return contract.PaymentRefunded(**fields, refund_id=_known(command.refund), reason=command.reason)
     return PAYMENT_EVENTS[command.what](**fields)

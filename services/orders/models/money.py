@@ -97,6 +97,7 @@ class Refund(Base):
     reference: Mapped[str | None]
     reason: Mapped[str | None]
     due_at: Mapped[datetime | None]
+    """When to ask the provider; none while staff must send the money, and once it is done."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     done_at: Mapped[datetime | None]
 

@@ -27,6 +27,7 @@ class Order(Base):
         Index(None, "organisation", "customer_email"),
         Index(None, "account_id"),
         Index("ix_orders_undelivered", "paid_at", postgresql_where=text("delivery = 'requested'")),
+        Index("ix_orders_refund_due", "organisation", postgresql_where=text("refund_due > 0")),
         Index("ix_orders_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     )
 
@@ -58,6 +59,8 @@ class Order(Base):
     total: Mapped[int] = mapped_column(server_default="0")
     paid: Mapped[int] = mapped_column(server_default="0")
     refunded: Mapped[int] = mapped_column(server_default="0")
+    refund_due: Mapped[int] = mapped_column(server_default="0")
+    """What staff must still send back by hand."""
 
     customer_name: Mapped[str | None]
     customer_email: Mapped[str | None]

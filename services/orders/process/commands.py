@@ -52,7 +52,16 @@ class Money(StrEnum):
     HELD = "held"
     RECEIVED = "received"
     FAILED = "failed"
+    REFUND_DUE = "refund_due"
+    """Money that came by hand must go back by hand: people have to send it."""
     REFUNDED = "refunded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellTakenBack:
+    """Nothing of a paid order is left, and its money is on its way back: it is cancelled from now on (GAP-8)."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,5 +111,15 @@ class OpenEnrolments:
     """The buyer of a course becomes a student (ORD-50)."""
 
 
-Command = Tell | TellCancelled | RevokeTickets | TellRefunded | TellPayment | RecordRefundFailed | Post | OpenEnrolments
+Command = (
+    Tell
+    | TellCancelled
+    | TellTakenBack
+    | RevokeTickets
+    | TellRefunded
+    | TellPayment
+    | RecordRefundFailed
+    | Post
+    | OpenEnrolments
+)
 Commands = tuple[Command, ...]

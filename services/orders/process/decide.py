@@ -18,8 +18,9 @@ from services.orders.process.commands import (
     TellCancelled,
     TellPayment,
     TellRefunded,
+    TellTakenBack,
 )
-from services.orders.process.settle import drop, hold_returned, let_go, observe, settle, told
+from services.orders.process.settle import asked_by_hand, drop, hold_returned, let_go, observe, settle, told
 from services.orders.process.state import (
     MANUAL,
     PAYABLE,
@@ -48,7 +49,8 @@ class NotPossible(Exception):
 
 def decide(state: State, happening: h.Happening) -> Decision:
     """The order after `happening`, and what must be told and posted. Raises `NotPossible` for requests of people."""
-    return _on(happening, state)
+    after, commands = _on(happening, state)
+    return after, (*commands, *asked_by_hand(state, after))
 
 
 @singledispatch
@@ -189,12 +191,16 @@ def _refund_asked(happening: h.RefundAsked, state: State) -> Decision:
         raise NotPossible("Nothing of the order can be refunded.")
     if not ids <= live:
         raise NotPossible("Some of the lines are not part of the order, or were already refunded.")
+    over: Commands = ()
     if ids == live:
-        state = replace(
-            state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=CancelReason.REFUNDED
-        )
+        state, over = _taken_back(state)
     state, commands = take_back(state, happening.request_id, ids, CancelReason.REFUNDED)
-    return settle(state), commands
+    return settle(state), (*commands, *over)
+
+
+def _taken_back(state: State) -> Decision:
+    state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=CancelReason.REFUNDED)
+    return state, (TellTakenBack(reason=CancelReason.REFUNDED),)
 
 
 @_on.register
@@ -230,18 +236,30 @@ def _tickets_voided(happening: h.TicketsVoided, state: State) -> Decision:
     seats = set(happening.seats)
     gone = {x.id for x in state.lines if x.is_seat and (x.request == happening.request_id or x.reference in seats)}
     state, posts = drop(state, gone)
+    over: Commands = ()
     if state.stage is FunnelStage.PAID and all(line.state is LineState.GONE for line in state.lines):
-        state = replace(
-            state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=CancelReason.REFUNDED
-        )
-    return settle(state), posts
+        state, over = _taken_back(state)
+    return settle(state), (*posts, *over)
 
 
 @_on.register
 def _refund_done(happening: h.RefundDone, state: State) -> Decision:
     refund = next((r for r in state.refunds if r.id == happening.refund_id), None)
-    if refund is None or refund.done:
-        return state, ()
+    return (state, ()) if refund is None or refund.done else _given_back(state, refund)
+
+
+@_on.register
+def _refund_confirmed(happening: h.RefundConfirmed, state: State) -> Decision:
+    """What a provider sends back, the provider confirms."""
+    refund = next((r for r in state.refunds if r.id == happening.refund_id), None)
+    if refund is None or not state.by_hand(refund):
+        raise NotPossible("No money of the order goes back by hand under this id.")
+    if refund.done:
+        raise NotPossible("The refund was already confirmed.")
+    return _given_back(state, refund)
+
+
+def _given_back(state: State, refund: Refund) -> Decision:
     state = _with_refund(state, replace(refund, done=True))
     full = state.received == state.refunded and state.value == 0
     is_surplus = state.stage is FunnelStage.PAID and not refund.line_ids

@@ -123,6 +123,13 @@ class RefundDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefundConfirmed:
+    """Staff have sent back money that came by hand."""
+
+    refund_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundFailed:
     refund_id: UUID
     reason: str
@@ -145,5 +152,6 @@ Happening = (
     | ConversionRefused
     | TicketsVoided
     | RefundDone
+    | RefundConfirmed
     | RefundFailed
 )

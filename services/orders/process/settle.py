@@ -134,6 +134,16 @@ def _refund(state: State, surplus: int) -> State:
     return state
 
 
+def asked_by_hand(before: State, after: State) -> Commands:
+    """Tell of refunds that no provider can carry out."""
+    known = {refund.id for refund in before.refunds}
+    return tuple(
+        TellPayment(what=Money.REFUND_DUE, payment=refund.payment, amount=refund.amount, refund=refund.id)
+        for refund in after.refunds
+        if refund.id not in known and after.by_hand(refund)
+    )
+
+
 def unrefunded(state: State) -> tuple[Line, ...]:
     """Sold lines that are gone and that no refund pays back yet."""
     return tuple(x for x in state.lines if state.sold and x.state is LineState.GONE and x.refund is None)

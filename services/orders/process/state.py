@@ -155,6 +155,15 @@ class State:
         return sum(r.amount for r in self.refunds if r.done)
 
     @property
+    def due_by_hand(self) -> int:
+        """What people must still send back: money that came by hand."""
+        return sum(r.amount for r in self.refunds if not r.done and self.by_hand(r))
+
+    def by_hand(self, refund: Refund) -> bool:
+        payment = self.payment(refund.payment)
+        return payment is not None and payment.provider == MANUAL
+
+    @property
     def overpaid(self) -> bool:
         """Money came twice, and the surplus, which goes back by itself, has not all gone back yet."""
         given = sum(p.amount for p in self.payments if p.stage in (PaymentStage.HELD, PaymentStage.RECEIVED))

@@ -22,6 +22,7 @@ from services.orders.process.commands import (
     TellCancelled,
     TellPayment,
     TellRefunded,
+    TellTakenBack,
 )
 from services.orders.process.state import CancelReason, Delivery, Line, PaymentStage, Wanted
 
@@ -106,7 +107,7 @@ TABLE: list[tuple[str, tuple[h.Happening, ...], FunnelStage | None, list[Command
     ("refund in part: one ticket", (*CONFIRMED, REFUND_A), FunnelStage.PAID,
      [RevokeTickets(request=R, seats=("seat-a",), reason="refunded")]),
     ("refund all", (*CONFIRMED, REFUND_ALL), FunnelStage.CANCELLED,
-     [RevokeTickets(request=R, seats=("seat-a", "seat-b"), reason="refunded")]),
+     [RevokeTickets(request=R, seats=("seat-a", "seat-b"), reason="refunded"), TellTakenBack(reason="refunded")]),
     ("another method", (*PLACED, h.MethodChanged(pay_by=LATER)), FunnelStage.AWAITING_PAYMENT, [Tell(About.CHANGED)]),
     ("staff give more time", (*PLACED, h.HoldExtended(pay_by=LATER)), FunnelStage.AWAITING_PAYMENT,
      [Tell(About.CHANGED)]),
@@ -158,6 +159,26 @@ def test_a_full_refund_is_told_once() -> None:
     assert isinstance(told[-1], TellRefunded)
     assert told[-1].full
     assert after(*history, done, done)[1] == []
+
+
+def test_what_came_by_hand_goes_back_when_staff_say_so() -> None:
+    history = (*PLACED, MARK_PAID, ISSUED, REFUND_ALL, VOIDED)
+    state, told = after(*history)
+    (refund,) = state.refunds
+    assert told == [TellPayment(what=Money.REFUND_DUE, payment=Q, amount=350, refund=refund.id)]
+    assert (state.due_by_hand, state.refunded, state.payment_status) == (350, 0, PaymentStatus.MONEY_RECEIVED)
+    confirmed = h.RefundConfirmed(refund_id=refund.id)
+    state, told = after(*history, confirmed)
+    assert (state.due_by_hand, state.payment_status) == (0, PaymentStatus.MONEY_REFUNDED)
+    assert isinstance(told[-1], TellRefunded)
+    with pytest.raises(NotPossible, match="already"):
+        after(*history, confirmed, confirmed)
+
+
+def test_what_came_by_card_is_confirmed_by_the_provider_alone() -> None:
+    history = (*CONFIRMED, REFUND_ALL, VOIDED)
+    with pytest.raises(NotPossible):
+        after(*history, h.RefundConfirmed(refund_id=refund_done(*history).refund_id))
 
 
 def test_two_payments_at_once_give_the_surplus_back() -> None:
