@@ -22,7 +22,7 @@ from contracts.orders import (
 )
 from contracts.ticketing import ShowState, TicketsIssued, TicketsVoided
 from services.notifications import known, occasions
-from services.notifications.messages import announce
+from services.notifications.messages import announce, revise
 from services.notifications.settings import Settings
 
 
@@ -40,12 +40,16 @@ def build(settings: Settings) -> Consumer:
 
     @consumer.on(*OrderState.types())
     async def order(session: AsyncSession, event: Event[OrderState]) -> None:
-        await known.learn_order(session, event, owner(event))
+        is_newest = await known.learn_order(session, event, owner(event))
         data = event.data
         pay_by = data.pay_by if isinstance(data, OrderPlaced | OrderChanged) else None
         drafts = occasions.invoice_ordered(data, pay_by)
         if isinstance(data, OrderPlaced):
-            drafts += occasions.order_placed(data, settings.payment_reminder_seconds)
+            drafts += occasions.order_placed(data, data.pay_by, data.created_at, settings.payment_reminder_seconds)
+        elif isinstance(data, OrderChanged):
+            if is_newest and data.pay_by:
+                letters = occasions.order_placed(data, data.pay_by, event.time, settings.payment_reminder_seconds)
+                await revise(session, owner(event), letters, settings, at=event.time)
         elif isinstance(data, OrderCancelled):
             drafts += occasions.order_cancelled(data)
         elif isinstance(data, OrderRefunded):

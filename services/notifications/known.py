@@ -45,8 +45,8 @@ async def learn_organisation(session: AsyncSession, event: Event[OrganisationSta
     await keep_newest(session, Organisation, row)
 
 
-async def learn_order(session: AsyncSession, event: Event[OrderState], organisation: UUID) -> None:
-    """Keeps the order as it is now."""
+async def learn_order(session: AsyncSession, event: Event[OrderState], organisation: UUID) -> bool:
+    """Keeps the order as it is now; whether the event is the newest of it."""
     row = {
         "order_id": event.data.order_id,
         "organisation": organisation,
@@ -55,7 +55,7 @@ async def learn_order(session: AsyncSession, event: Event[OrderState], organisat
         # Only what every order event has: a later type may be read back as any OrderState.
         "state": event.data.model_dump(mode="json", include=set(OrderState.model_fields)),
     }
-    await keep_newest(session, KnownOrder, row)
+    return await keep_newest(session, KnownOrder, row)
 
 
 async def learn_show(session: AsyncSession, event: Event[ShowState], organisation: UUID) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+from sqlalchemy import case, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,7 +23,7 @@ from chassis.people import normalise_email
 from contracts.notifications import Channel
 from services.notifications.letters import Template
 from services.notifications.metrics import UNREACHABLE
-from services.notifications.models import Message
+from services.notifications.models import Message, Status
 from services.notifications.settings import Settings
 
 NAMESPACE = UUID("4b0f3f0e-6a35-5b0c-9a2b-7f7c3f3b8a11")
@@ -101,6 +102,33 @@ class Draft:
 def message_id(organisation: UUID, template: str, transition: str, recipient_key: str) -> UUID:
     """The id that belongs to a message's unique key."""
     return uuid5(NAMESPACE, "\n".join((str(organisation), template, transition, recipient_key)))
+
+
+async def revise(
+    session: AsyncSession, organisation: UUID, drafts: Iterable[Draft], settings: Settings, *, at: datetime
+) -> None:
+    """Brings a message about an order that still waits up to date: what it says, to whom, and, where the way of paying
+    is another, when it leaves. What has begun to go out stays as it is. The key stays that of the first recipient.
+    """
+    for draft in drafts:
+        row = draft.row(organisation, at, settings)
+        if row is None:
+            continue
+        other_way = Message.params["payment_method"].astext != draft.params["payment_method"]
+        await session.execute(
+            update(Message)
+            .where(Message.organisation == organisation, Message.order_id == draft.order_id)
+            .where(Message.template == row["template"], Message.transition == row["transition"])
+            .where(Message.status == Status.PENDING, Message.resend_of.is_(None))
+            .values(
+                {name: row[name] for name in ("params", "channel", "recipient", "recipient_name")}
+                | {
+                    name: case((other_way, row[name]), else_=getattr(Message, name))
+                    for name in ("due_at", "context_by", "give_up_at")
+                }
+            )
+            .execution_options(synchronize_session=False)
+        )
 
 
 async def announce(

@@ -19,7 +19,6 @@ from contracts.orders import (
     LineKind,
     OrderCancelled,
     OrderLine,
-    OrderPlaced,
     OrderRefunded,
     OrderState,
     PaymentMethod,
@@ -64,8 +63,8 @@ def reminders(event: TicketsIssued, starts_at: datetime, hours: int, now: dateti
     ]
 
 
-def order_placed(event: OrderPlaced, delay_seconds: float) -> list[Draft]:
-    """The link to pay, for a buyer who has not paid a while after ordering; with an invoice, at once."""
+def order_placed(event: OrderState, pay_by: datetime, since: datetime, delay_seconds: float) -> list[Draft]:
+    """The link to pay, for a buyer who has not paid by card a while after `since`; with an invoice, at once."""
     if event.customer is None or event.payment_method is PaymentMethod.MANUAL:
         return []
     invoice = event.payment_method is PaymentMethod.INVOICE
@@ -75,11 +74,11 @@ def order_placed(event: OrderPlaced, delay_seconds: float) -> list[Draft]:
             transition=str(event.order_id),
             to=_customer(event),
             order_id=event.order_id,
-            due_at=event.created_at if invoice else event.created_at + timedelta(seconds=delay_seconds),
+            due_at=since if invoice else since + timedelta(seconds=delay_seconds),
             params={
                 **_order(event),
                 "payment_method": str(event.payment_method),
-                "pay_by": event.pay_by.isoformat(),
+                "pay_by": pay_by.isoformat(),
                 "order_url": event.order_url,
             },
         )

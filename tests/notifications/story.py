@@ -118,6 +118,17 @@ class Story:
     def placed(self, pay_in: timedelta = timedelta(minutes=15)) -> Event[Any]:
         return self._order(OrderPlaced, FunnelStage.AWAITING_PAYMENT, PaymentStatus.NOT_PAID, pay_by=self.now + pay_in)
 
+    def waits(self, pay_in: timedelta, **more: Any) -> Event[Any]:
+        """Something of a placed order was changed: its method, the time to pay, the customer."""
+        return self._order(
+            OrderChanged,
+            FunnelStage.AWAITING_PAYMENT,
+            PaymentStatus.NOT_PAID,
+            pay_by=self.now + pay_in,
+            payment_method=self.method,
+            **more,
+        )
+
     def paid(self) -> Event[Any]:
         return self._order(OrderPaid, FunnelStage.PAID, PaymentStatus.MONEY_RECEIVED, paid=self.total)
 

@@ -55,6 +55,57 @@ async def test_a_buyer_who_wanders_off_gets_the_link_to_pay(office: Office):
     assert f"/orders/{story.order_id}?key=secret" in body.get_content().replace("=\n", "")
 
 
+async def test_the_link_to_pay_follows_the_method_and_its_deadline(office: Office):
+    story = office.story(locale="en")
+    await office.hear_organisation()
+    await office.hear(story.placed(timedelta(minutes=15)))
+    (before,) = await office.messages(template="order_placed")
+    story.method = PaymentMethod.INVOICE
+    await office.hear(story.waits(timedelta(days=5)))
+    waiting = await office.only(template="order_placed")
+    assert waiting.params["pay_by"] == (story.now + timedelta(days=5)).isoformat()
+    assert waiting.due_at < before.due_at, "who waits for an invoice is told at once"
+    await office.deliver()
+    (mail,) = office.smtp.to(story.customer.email)
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert "You asked for an invoice" in body.get_content()
+
+    await office.hear(story.waits(timedelta(days=9)))
+    await office.deliver()
+    assert len(office.smtp.to(story.customer.email)) == 1, "what has gone out is not repeated"
+
+
+async def test_back_to_the_card_the_letter_waits_again(office: Office):
+    story = office.story(method=PaymentMethod.INVOICE)
+    placed = story.placed(timedelta(days=5))
+    story.method = PaymentMethod.CARD
+    changed = story.waits(timedelta(minutes=15))
+    await office.hear(placed, changed)
+    await office.hear_organisation()
+    waiting = await office.only(template="order_placed")
+    assert waiting.params["payment_method"] == "card"
+    assert waiting.due_at == changed.time + timedelta(seconds=office.settings.payment_reminder_seconds)
+    assert await office.deliver() == 1, "only staff, about the invoice"
+
+
+async def test_more_time_from_staff_keeps_the_moment_and_moves_the_deadline(office: Office):
+    story = office.story()
+    await office.hear_organisation()
+    await office.hear(story.placed(timedelta(minutes=15)))
+    before = await office.only()
+    elsewhere = Customer(name="Олена Шевченко", email="right@example.com")
+    older, newest = story.waits(timedelta(days=1)), story.waits(timedelta(days=2), customer=elsewhere)
+    await office.hear(newest, older)
+    waiting = await office.only()
+    assert waiting.params["pay_by"] == (story.now + timedelta(days=2)).isoformat(), "the newest event decides"
+    assert (waiting.due_at, waiting.give_up_at) == (before.due_at, before.give_up_at)
+    assert waiting.recipient == "right@example.com"
+    await office.hurry()
+    await office.deliver()
+    assert len(office.smtp.to("right@example.com")) == len(office.smtp.mails) == 1
+
+
 async def test_a_buyer_who_has_paid_does_not_get_it(office: Office):
     story = office.story()
     await office.hear_organisation()

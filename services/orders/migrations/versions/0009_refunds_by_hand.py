@@ -1,7 +1,7 @@
 """Money that came by hand goes back when staff say so; what they must send is told with the order.
 
-Revision ID: 0008
-Revises: 0007
+Revision ID: 0009
+Revises: 0008
 """
 
 import sqlalchemy as sa
