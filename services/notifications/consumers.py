@@ -40,21 +40,7 @@ def build(settings: Settings) -> Consumer:
 
     @consumer.on(*OrderState.types())
     async def order(session: AsyncSession, event: Event[OrderState]) -> None:
-        is_newest = await known.learn_order(session, event, owner(event))
-        data = event.data
-        pay_by = data.pay_by if isinstance(data, OrderPlaced | OrderChanged) else None
-        drafts = occasions.invoice_ordered(data, pay_by)
-        if isinstance(data, OrderPlaced):
-            drafts += occasions.order_placed(data, data.pay_by, data.created_at, settings.payment_reminder_seconds)
-        elif isinstance(data, OrderChanged):
-            if is_newest and data.pay_by:
-                letters = occasions.order_placed(data, data.pay_by, event.time, settings.payment_reminder_seconds)
-                await revise(session, owner(event), letters, settings, at=event.time)
-        elif isinstance(data, OrderCancelled):
-            drafts += occasions.order_cancelled(data)
-        elif isinstance(data, OrderRefunded):
-            drafts += occasions.order_refunded(data)
-        await announce(session, owner(event), drafts, settings, at=event.time)
+        await hear_order(session, event, settings)
 
     @consumer.on(PaymentRefundDue)
     async def refund_due(session: AsyncSession, event: Event[PaymentRefundDue]) -> None:
@@ -81,6 +67,24 @@ def build(settings: Settings) -> Consumer:
         await announce(session, owner(event), occasions.course_access(event.data, customer), settings, at=event.time)
 
     return consumer
+
+
+async def hear_order(session: AsyncSession, event: Event[OrderState], settings: Settings) -> None:
+    """Keeps the order, and writes down what its change is an occasion for."""
+    is_newest = await known.learn_order(session, event, owner(event))
+    data, delay = event.data, settings.payment_reminder_seconds
+    pay_by = data.pay_by if isinstance(data, OrderPlaced | OrderChanged) else None
+    drafts = occasions.invoice_ordered(data, pay_by)
+    if isinstance(data, OrderPlaced):
+        drafts += occasions.order_placed(data, data.pay_by, data.created_at, delay)
+    elif isinstance(data, OrderCancelled):
+        drafts += occasions.order_cancelled(data)
+    elif isinstance(data, OrderRefunded):
+        drafts += occasions.order_refunded(data)
+    elif pay_by and is_newest:
+        waiting = occasions.order_placed(data, pay_by, event.time, delay)
+        await revise(session, owner(event), waiting, settings, at=event.time)
+    await announce(session, owner(event), drafts, settings, at=event.time)
 
 
 def owner(event: Event[EventData]) -> UUID:
