@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import Route
 
 from chassis import health, logging, problems, tracing
@@ -97,6 +99,7 @@ def create_app(
         app.include_router(router)
     app.add_middleware(Edge)
     require_permissions(app)
+    refuse_threads(app)
     document_problems(app)
     return app
 
@@ -106,6 +109,19 @@ def require_permissions(app: FastAPI) -> None:
     for route, permission in permissions(app):
         if permission is None and route.path not in DOCUMENTATION:
             raise TypeError(f"{route.path} declares no permission")
+
+
+def refuse_threads(app: FastAPI) -> None:
+    """Raises `TypeError` for a dependency that is a plain function: each request would wait for a thread to run it."""
+    for route in iter_route_contexts(app.routes):
+        stack = [route.dependant] if isinstance(route.original_route, APIRoute) else []
+        while stack:
+            dependant = stack.pop()
+            stack.extend(dependant.dependencies)
+            call: Any = dependant.call
+            kinds = (call, getattr(call, "__call__", None))  # noqa: B004 - an object that is called, such as a permission
+            if not any(inspect.iscoroutinefunction(kind) or inspect.isasyncgenfunction(kind) for kind in kinds):
+                raise TypeError(f"{route.path} depends on {call!r}: make it async")
 
 
 def _ready(runner: ConsumerRunner) -> health.Check:

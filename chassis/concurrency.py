@@ -20,7 +20,9 @@ def set_etag(response: Response, version: int) -> None:
 
 
 @raises(PreconditionFailed, PreconditionRequired)
-def _if_match(if_match: Annotated[str | None, Header(description='The ETag you saw, such as "v7"')] = None) -> int:
+async def _if_match(
+    if_match: Annotated[str | None, Header(description='The ETag you saw, such as "v7"')] = None,
+) -> int:
     if if_match is None:
         raise PreconditionRequired("Send If-Match with the ETag of the version you saw, so no other edit is lost.")
     return read_etag(if_match)
@@ -35,7 +37,7 @@ def read_etag(if_match: str) -> int:
 
 
 @raises(PreconditionFailed)
-def _seen(
+async def _seen(
     if_match: Annotated[str | None, Header(description='The ETag you saw, such as "v7"; checked when sent')] = None,
 ) -> int | None:
     return None if if_match is None else read_etag(if_match)

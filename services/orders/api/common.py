@@ -34,7 +34,7 @@ Staff = Annotated[Caller, Depends(ORDER_STAFF)]
 MoneyStaff = Annotated[Caller, Depends(MONEY_STAFF)]
 
 
-def _key(
+async def _key(
     order_key: Annotated[str | None, Header(description="The key of the order's signed link")] = None,
     key: Annotated[str | None, Query(description="The same, in an address")] = None,
 ) -> str | None:
@@ -44,19 +44,19 @@ def _key(
 Key = Annotated[str | None, Depends(_key)]
 
 
-def db_of(request: Request) -> Database:
+async def db_of(request: Request) -> Database:
     db: Database = request.app.state.db
     return db
 
 
-def settings_of(request: Request) -> Settings:
+async def settings_of(request: Request) -> Settings:
     settings: Settings = request.app.state.settings
     return settings
 
 
 def provider_of(request: Request, name: str | None = None) -> PaymentProvider:
     """The named provider, or the one that new payments go to."""
-    settings = settings_of(request)
+    settings: Settings = request.app.state.settings
     provider: PaymentProvider | None = request.app.state.providers.get(name or settings.payment_provider)
     if provider is None:
         if name is None:

@@ -34,7 +34,7 @@ from services.ticketing.shows.tables import Show
 router = APIRouter(tags=["shows"])
 
 
-def _board(request: Request) -> Board:
+async def _board(request: Request) -> Board:
     board: Board = request.app.state.board
     return board
 
@@ -49,7 +49,7 @@ def _answer(layout: Layout, response: Response) -> ShowOut:
     return ShowOut.of(layout)
 
 
-def _seat_maps(request: Request, show_id: UUID, tx: Tx) -> None:
+async def _seat_maps(request: Request, show_id: UUID, tx: Tx) -> None:
     """After a change this process forgets what it knew of the show, before the answer is sent."""
     maps: SeatMaps = request.app.state.seat_maps
     sqlalchemy_event.listen(tx.sync_session, "after_commit", lambda _: maps.forget(show_id), once=True)

@@ -1,0 +1,83 @@
+"""The pool gives out no dead connection, and asks no live one whether it lives."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+from fastapi import APIRouter, Depends
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
+
+from chassis import db as chassis_db
+from chassis.app import create_app
+from chassis.db import Database
+from chassis.edge import public
+from deploy.platform.databases import DatabaseUrls
+from tests.chassis import probe
+
+PID = text("SELECT pg_backend_pid()")
+
+
+async def backend(db: Database) -> int:
+    async with db.as_worker() as session:
+        pid: int = (await session.execute(PID)).scalar_one()
+        return pid
+
+
+async def test_connections_that_the_server_closed_are_replaced(db: Database, urls: DatabaseUrls) -> None:
+    async def busy() -> int:
+        async with db.as_worker() as session:
+            pid: int = (await session.execute(PID)).scalar_one()
+            await asyncio.sleep(0.2)
+            return pid
+
+    pids = await asyncio.gather(*(busy() for _ in range(4)))
+    assert len(set(pids)) == 4
+    colleague = await asyncpg.connect(urls.worker)
+    try:
+        for pid in pids:
+            await colleague.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+    finally:
+        await colleague.close()
+    await asyncio.sleep(0.1)  # the news of it is on its way to us
+    again = await asyncio.gather(*(busy() for _ in range(4)))
+    assert not set(again) & set(pids)
+
+
+@pytest.mark.parametrize("alive", [True, False])
+async def test_a_connection_that_was_idle_for_long_is_asked_first(
+    db: Database, monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    first = await backend(db)
+    asked: list[Any] = []
+
+    def ping(connection: Any) -> None:
+        asked.append(connection)
+        if not alive:
+            raise OSError("the network forgot it")
+
+    monkeypatch.setattr(AsyncAdapt_asyncpg_connection, "ping", ping)
+    assert await backend(db) == first
+    assert not asked
+    monkeypatch.setattr(chassis_db, "IDLE_SECONDS", -1)
+    assert (await backend(db) == first) is alive
+    assert len(asked) == 1
+
+
+def test_a_dependency_that_needs_a_thread_is_refused() -> None:
+    """Each request would wait for one, which costs more than the dependency."""
+
+    def plain() -> int:
+        return 1
+
+    router = APIRouter()
+
+    @router.get("/thing", dependencies=[Depends(public())])
+    async def thing(number: int = Depends(plain)) -> int:
+        return number
+
+    with pytest.raises(TypeError, match=r"/thing depends on .*plain"):
+        create_app(probe.Settings(), title="probe", routers=[router])
