@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import select, update
 
 from contracts import orders, ticketing
 from services.orders.deadlines import measure
 from services.orders.metrics import WANTED_SECONDS
 from services.orders.models import Order, Payment, PaymentEvent, Refund
-from services.orders.payments.provider import ProviderError, ProviderRefundStatus, ProviderStatus
+from services.orders.payments.provider import ProviderError, ProviderPayment, ProviderRefundStatus, ProviderStatus
 from services.orders.payments.start import MOST_PAGES
 from services.orders.process.happenings import PaymentSeen
 from services.orders.process.settle import observe
@@ -273,6 +274,29 @@ async def test_marking_paid_what_the_buyer_has_just_paid_is_refused(stage: Stage
     assert answer.status == 409
     card = await stage.confirmed(hold.hold_id)
     assert [p["payment_system"] for p in card["payments"]] == ["sandbox"]
+
+
+async def test_marking_paid_while_the_bank_holds_the_money_keeps_the_order(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold must not pay the order in the moment in which it is let go: then its tickets would be void."""
+    hold, payment, _ = await placed(stage)
+    cancel = stage.cards.cancel
+
+    async def held_meanwhile(reference: str, key: str) -> ProviderPayment:
+        if stage.cards.card_of(payment).status is ProviderStatus.PENDING:
+            stage.cards.pay(payment, ProviderStatus.HELD)
+            await stage.webhook(payment)
+        return await cancel(reference, key)
+
+    monkeypatch.setattr(stage.cards, "cancel", held_meanwhile)
+    answer = await stage.staff("POST", f"/orders/{hold.hold_id}/mark-paid")
+    assert answer.status == 200, answer
+    card = await stage.confirmed(hold.hold_id)
+    assert card["stage"] == "paid"
+    await eventually(lambda: stage.cards.card_of(payment).status is ProviderStatus.CANCELLED)
+    await stage.ledger_is_zero()
+    assert stage.ticketing.told(hold.hold_id, orders.TicketsRevoked) == []
 
 
 async def test_a_wrong_amount_does_not_pay(stage: Stage) -> None:

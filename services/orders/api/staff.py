@@ -79,7 +79,7 @@ async def mark_paid(
     """Staff have the money (ORD-48, ORD-49, ORD-51): open card pages are closed first, then tickets are issued."""
     async with db.for_organisation(caller.staff_organisation) as session:
         await staff_order(session, order_id, caller, seen)
-    await close_open_pages(db, request.app.state.providers, order_id)
+    await close_open_pages(db, request.app.state.providers, order_id, cause_of(caller))
     async with db.for_organisation(caller.staff_organisation) as session:
         order = await staff_order(session, order_id, caller)
         await actions.mark_paid(session, order, cause_of(caller), body.reference if body else None)

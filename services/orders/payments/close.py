@@ -7,28 +7,31 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import select
-
 from chassis.db import Database
 from chassis.logging import get_logger
+from services.orders.lifecycle import Cause, happen, load
 from services.orders.models import Payment
 from services.orders.payments.apply import apply_provider_state
 from services.orders.payments.provider import PaymentProvider, ProviderError
-from services.orders.process.state import PAYABLE
+from services.orders.process import happenings as h
+from services.orders.process.state import PAYABLE, Wanted
 
 log = get_logger(__name__)
 
 
-async def close_open_pages(db: Database, providers: Mapping[str, PaymentProvider], order_id: UUID) -> None:
+async def close_open_pages(
+    db: Database, providers: Mapping[str, PaymentProvider], order_id: UUID, cause: Cause
+) -> None:
     """Best effort, now: what cannot be closed is asked for again by the process, and money that comes anyway goes back.
 
     If the buyer has paid in the meantime, the order is paid by that.
     """
     async with db.as_worker() as session:
-        open_pages = select(Payment).where(
-            Payment.order_id == order_id, Payment.stage.in_(PAYABLE), Payment.reference.is_not(None)
-        )
-        payments = list(await session.scalars(open_pages))
+        order = await load(session, order_id)
+        if order is None:
+            return
+        await happen(session, order, h.PagesUnwanted(), cause)
+        payments = [row for row in order.payments if row.stage in PAYABLE and row.wanted == Wanted.CANCEL]
     await asyncio.gather(*(_close(db, providers, payment) for payment in payments))
 
 

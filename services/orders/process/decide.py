@@ -137,6 +137,12 @@ def _payment_seen(happening: h.PaymentSeen, state: State) -> Decision:
 
 
 @_on.register
+def _pages_unwanted(happening: h.PagesUnwanted, state: State) -> Decision:
+    """Decided before the provider is asked: money held there from now on must not pay an order, only to be let go."""
+    return (let_go(state), ()) if welcomes_money(state) else (state, ())
+
+
+@_on.register
 def _marked_paid(happening: h.MarkedPaid, state: State) -> Decision:
     """Writes a manual payment; open card pages are closed, and money that comes by them later goes back."""
     if state.sold or not welcomes_money(state):

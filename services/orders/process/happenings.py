@@ -69,6 +69,11 @@ class PaymentSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PagesUnwanted:
+    """Staff are about to enter a payment: the card pages that nobody has paid yet are to be closed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkedPaid:
     """Staff have the money (ORD-48, ORD-51)."""
 
@@ -144,6 +149,7 @@ Happening = (
     | MethodChanged
     | PaymentOpened
     | PaymentSeen
+    | PagesUnwanted
     | MarkedPaid
     | CancelAsked
     | RefundAsked

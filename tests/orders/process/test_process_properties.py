@@ -133,6 +133,11 @@ class OrderLife(RuleBasedStateMachine):
 
     @precondition(lambda self: "mark paid" in self.lot)
     @rule()
+    def staff_close_the_pages(self) -> None:
+        self.world.happen(h.PagesUnwanted())
+
+    @precondition(lambda self: "mark paid" in self.lot)
+    @rule()
     def staff_mark_paid(self) -> None:
         self.world.happen(h.MarkedPaid(payment_id=self._request(), at=self.world.now))
 
