@@ -17,7 +17,7 @@ help:
 	@echo 'make test [K=expression]            all tests, on real PostgreSQL, Kafka and SMTP'
 	@echo 'make check                          format, lint, types, boundaries, migrations, contracts, requirements'
 	@echo 'make bench                          ratios against the raw limits; writes build/bench.json'
-	@echo 'make faults [SEEDS=20] [SEED=n]     kill every part while buyers buy'
+	@echo 'make faults [SEEDS=20] [SEED=n]     kill every part while people buy, cancel and are refunded'
 	@echo 'make requirements                   which requirements are shown by a passing test'
 	@echo 'make format | lock | clean          tidy the code | lock the dependencies anew | forget local data'
 

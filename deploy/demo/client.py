@@ -20,10 +20,14 @@ PATIENCE = 60
 class Refused(Exception):
     """An answer of 400 or more, with the problem's members."""
 
-    def __init__(self, method: str, path: str, status: int, problem: Mapping[str, Any]) -> None:
+    def __init__(
+        self, method: str, path: str, status: int, problem: Mapping[str, Any], *, repeated: bool = False
+    ) -> None:
         super().__init__(f"{method} {path}: {status} {problem.get('detail', problem)}")
         self.status = status
         self.problem = problem
+        self.repeated = repeated
+        """An attempt before this one got no answer, so it may have been carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Client:
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
         url = path if path.startswith("http") else self.gateway + path
         sent = {**self._headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        repeated = False
         for attempt in range(PATIENCE):
             try:
                 async with self._http.request(method, url, json=body, headers=sent, allow_redirects=False) as answer:
@@ -68,24 +73,27 @@ class Client:
             except (aiohttp.ClientConnectionError, TimeoutError):
                 if attempt + 1 == PATIENCE:
                     raise
+                repeated = True
                 await asyncio.sleep(min(0.1 * 2**attempt, 2))
                 continue
             if answer.status in (429, 502, 503, 504) and attempt + 1 < PATIENCE:
+                repeated = repeated or answer.status != 429
                 await asyncio.sleep(min(float(answer.headers.get("Retry-After", 1)), 2))
                 continue
             content = _json(text)
             if answer.status >= 400:
-                raise Refused(method, path, answer.status, content if isinstance(content, dict) else {"detail": text})
+                problem = content if isinstance(content, dict) else {"detail": text}
+                raise Refused(method, path, answer.status, problem, repeated=repeated)
             return Answer(answer.status, content, answer.headers.copy())
         raise RuntimeError(f"{method} {path} was never served")
 
-    async def pay_by_card(self, page: str, number: str = CARD) -> None:
-        """Fills in the hosted card page and follows it back, as a browser does."""
+    async def pay_by_card(self, page: str, number: str = CARD, *, comes_back: bool = True) -> None:
+        """Fills in the hosted card page and follows it back, as a browser does that is not closed before."""
         form = {"number": number, "expiry": "12/34", "cvc": "123"}
         async with self._http.post(page, data=form, allow_redirects=False) as answer:
             await answer.read()
             back = answer.headers.get("Location", "")
-        if back.startswith(self.gateway):
+        if comes_back and back.startswith(self.gateway):
             await self.send("GET", back)
 
     async def all_pages(self, path: str) -> list[Any]:

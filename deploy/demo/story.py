@@ -30,6 +30,10 @@ PARTS = {
 """Who gets into trouble, the most telling first: the seats for it as a rule, and at the least."""
 SHORT_SECONDS = 8
 """How long a hold, and an unpaid order, live for the two buyers who let time pass."""
+PATIENCE = 120
+"""Seconds that anybody waits for what must happen."""
+LEADS_TO = {"mark-paid": "paid", "cancel": "cancelled"}
+"""What an action is for: where it was reached already, by an attempt without an answer or otherwise, all is well."""
 NAMES = (
     ("Оксана Ковальчук", "uk"),
     ("Łukasz Żółtowski", "pl"),
@@ -114,6 +118,8 @@ class Purchase:
     key: str = ""
     page: str = ""
     outcome: str = ""
+    in_haste: bool = False
+    """Taken back before its tickets had reached everybody: void tickets are not mailed any more."""
 
 
 Act = Callable[[Client, Person, str, Sequence[str]], Awaitable[None]]
@@ -129,6 +135,8 @@ class Story:
     rng: random.Random
     free: list[str] = field(default_factory=list)
     purchases: list[Purchase] = field(default_factory=list)
+    doubtful: list[Purchase] = field(default_factory=list)
+    """Holds that were refused after an attempt without an answer: that one may have been carried out."""
     refusals: int = 0
     turned_away: int = 0
 
@@ -191,11 +199,14 @@ class Story:
         self, client: Client, person: Person, part: str, seats: Sequence[str]
     ) -> tuple[Purchase, dict[str, Any]]:
         """Holds the seats; raises `Refused` when somebody was faster."""
-        hold_id = uuid7()
-        held = await client.ask(
-            "POST", f"/api/ticketing/shows/{self.show_id}/holds", {"hold_id": str(hold_id), "seats": list(seats)}
-        )
-        purchase = Purchase(person, part, hold_id, list(seats))
+        purchase = Purchase(person, part, uuid7(), list(seats))
+        body = {"hold_id": str(purchase.order_id), "seats": purchase.seats}
+        try:
+            held = await client.ask("POST", f"/api/ticketing/shows/{self.show_id}/holds", body)
+        except Refused as refused:
+            if refused.repeated:
+                self.doubtful.append(purchase)
+            raise
         self.purchases.append(purchase)
         return purchase, held
 
@@ -218,7 +229,13 @@ class Story:
             },
         )
         purchase.key = done["order_key"]
-        purchase.page = (done["payment"] or {}).get("redirect_url", "")
+        if done["payment"]:
+            purchase.page = done["payment"]["redirect_url"] or await self._card_page(client, purchase)
+
+    async def _card_page(self, client: Client, purchase: Purchase) -> str:
+        """The card page of an order, for which the provider had no answer at checkout."""
+        answer = await client.send("GET", f"/api/orders/orders/{purchase.order_id}/pay", **_key(purchase))
+        return answer.headers["Location"]
 
     async def start(
         self, client: Client, person: Person, part: str, seats: Sequence[str], method: str = "card"
@@ -264,13 +281,14 @@ class Story:
             purchase, _ = await self.hold(client, person, part, seats)
             purchase.outcome = "expired"
             begun.set()
-            taken, held = await self._take_over(client, self.person(BUYERS), purchase.seats)
+            taken, held = await self.take_over(client, self.person(BUYERS), purchase.seats)
             await self.checkout(client, taken, held)
             await client.pay_by_card(taken.page)
             taken.outcome = "paid"
 
-    async def _take_over(self, client: Client, taker: Person, seats: Sequence[str]) -> tuple[Purchase, dict[str, Any]]:
-        async with asyncio.timeout(SHORT_SECONDS + 60):
+    async def take_over(self, client: Client, taker: Person, seats: Sequence[str]) -> tuple[Purchase, dict[str, Any]]:
+        """Holds the seats as soon as nobody else does."""
+        async with asyncio.timeout(PATIENCE):
             while True:
                 try:
                     return await self.hold(client, taker, "takes over an expired hold", seats)
@@ -301,8 +319,7 @@ class Story:
 
     async def cancel(self, client: Client, person: Person, part: str, seats: Sequence[str]) -> None:
         purchase = await self.start(client, person, part, seats)
-        order = f"/api/orders/orders/{purchase.order_id}"
-        await client.ask("POST", f"{order}/cancel", {"reason": "changed my mind"}, order_key=purchase.key)
+        await self.act(client, purchase, "cancel", {"reason": "changed my mind"}, as_buyer=True)
         purchase.outcome = "cancelled"
 
     async def _desk(self, staff: Client) -> None:
@@ -321,36 +338,42 @@ class Story:
                 await self.act(staff, purchase, "refunds", {"line_ids": [line], "reason": "one guest cannot come"})
                 purchase.outcome = "one seat refunded"
 
-    async def act(self, staff: Client, purchase: Purchase, action: str, body: dict[str, Any]) -> None:
-        """A staff action on the version of the order just seen, again when it has changed meanwhile."""
-        path = f"/api/orders/orders/{purchase.order_id}"
+    async def act(
+        self, client: Client, purchase: Purchase, action: str, body: dict[str, Any], *, as_buyer: bool = False
+    ) -> None:
+        """An action on the version of the order just seen, again when it has changed meanwhile; by staff as a rule."""
+        path, key = f"/api/orders/orders/{purchase.order_id}", _key(purchase) if as_buyer else {}
         while True:
-            seen = await staff.ask("GET", path)
+            seen = await client.ask("GET", path, **key)
             try:
-                await staff.ask(
+                await client.ask(
                     "POST",
                     f"{path}/{action}",
                     body,
                     if_match=f'"v{seen["version"]}"',
                     idempotency_key=f"{purchase.order_id}-{action}-v{seen['version']}",
+                    **key,
                 )
                 return
             except Refused as refused:
-                if refused.status != 412:
-                    raise
+                if refused.status == 412:
+                    continue
+                if refused.status == 409 and (await client.ask("GET", path, **key))["stage"] == LEADS_TO.get(action):
+                    return
+                raise
 
     async def mailed(self, staff: Client, purchase: Purchase) -> dict[str, Any]:
         """The order once its tickets have reached everybody: tickets that become void before are not mailed."""
         order = await self.until(staff, purchase, _confirmed)
         path = f"/api/notifications/messages?order_id={purchase.order_id}&template=tickets_issued"
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 if {mail["status"] for mail in (await staff.ask("GET", path))["items"]} == {"sent"}:
                     return order
                 await asyncio.sleep(0.5)
 
     async def until(
-        self, client: Client, purchase: Purchase, reached: Callable[[dict[str, Any]], bool], seconds: float = 120
+        self, client: Client, purchase: Purchase, reached: Callable[[dict[str, Any]], bool], seconds: float = PATIENCE
     ) -> dict[str, Any]:
         """The order once it has come so far."""
         async with asyncio.timeout(seconds):

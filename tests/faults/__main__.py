@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import traceback
 from typing import Annotated
 
 import typer
@@ -16,11 +17,13 @@ def main(seeds: int = 1, seed: Annotated[int | None, typer.Option(help="The firs
     first = seed if seed is not None else random.SystemRandom().randrange(10**6)
     failed = []
     for number in range(first, first + seeds):
-        outcome = asyncio.run(run(number, typer.echo))
-        typer.echo(f"seed {number}: {outcome.bought} holds, {len(outcome.wrong)} figures wrong")
-        for line in outcome.wrong:
+        try:
+            wrong = asyncio.run(run(number, typer.echo)).wrong
+        except Exception:
+            wrong = [traceback.format_exc()]
+        for line in wrong:
             typer.echo(f"  ✗ {line}")
-        if outcome.wrong:
+        if wrong:
             failed.append(number)
     typer.echo(f"{seeds - len(failed)} passed, {len(failed)} failed {failed or ''}".strip())
     raise SystemExit(1 if failed else 0)

@@ -28,7 +28,7 @@ def test_money_that_is_held_is_not_received() -> None:
         },
     ]
     result = Audit("UAH")
-    orders_account(result, cast(Story, SimpleNamespace(purchases=[])), cards)
+    orders_account(result, cast(Story, SimpleNamespace(purchases=[], doubtful=[])), cards)
     said = result.accounts[0].lines[-1]
     assert "held 7.00" in said, said
     assert "received 5.00" in said, said
