@@ -125,6 +125,7 @@ def orders_account(result: Audit, story: Story, cards: Sequence[Figures]) -> Non
     unasked = [by_id[str(hold.order_id)] for hold in story.doubtful if str(hold.order_id) in by_id]
     for card in unasked:
         result.same(f"live tickets of {card['number']}, whose buyer was refused", 0, len(_live(card)))
+    result.same("money held when all tickets exist", 0, held)
     result.same("orders at ORDERS and purchases of the story", len(story.purchases) + len(unasked), len(cards))
 
 

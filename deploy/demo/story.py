@@ -30,7 +30,7 @@ PARTS = {
 """Who gets into trouble, the most telling first: the seats for it as a rule, and at the least."""
 SHORT_SECONDS = 8
 """How long a hold, and an unpaid order, live for the two buyers who let time pass."""
-PATIENCE = 120
+PATIENCE = 180
 """Seconds that anybody waits for what must happen."""
 LEADS_TO = {"mark-paid": "paid", "cancel": "cancelled"}
 """What an action is for: where it was reached already, by an attempt without an answer or otherwise, all is well."""
