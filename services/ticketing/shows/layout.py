@@ -125,11 +125,15 @@ class Layout:
         return str(self.show_id)
 
     @cached_property
+    def text_organisation(self) -> str:
+        return str(self.organisation)
+
+    @cached_property
     def claims(self) -> dict[str, object]:
         """What every quote of the show says."""
         return {
             "show_id": self.text_id,
-            "org": str(self.organisation),
+            "org": self.text_organisation,
             "show": {"name": self.name, "starts_at": self.starts_at},
             "currency": self.currency,
             "payment_seconds": self.payment_seconds,
