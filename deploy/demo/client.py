@@ -90,9 +90,17 @@ class Client:
     async def pay_by_card(self, page: str, number: str = CARD, *, comes_back: bool = True) -> None:
         """Fills in the hosted card page and follows it back, as a browser does that is not closed before."""
         form = {"number": number, "expiry": "12/34", "cvc": "123"}
-        async with self._http.post(page, data=form, allow_redirects=False) as answer:
-            await answer.read()
-            back = answer.headers.get("Location", "")
+        back = ""
+        for attempt in range(PATIENCE):
+            try:
+                async with self._http.post(page, data=form, allow_redirects=False) as answer:
+                    await answer.read()
+                    back = answer.headers.get("Location", "")
+                break
+            except (aiohttp.ClientConnectionError, TimeoutError):
+                if attempt + 1 == PATIENCE:
+                    raise
+                await asyncio.sleep(0.5)
         if comes_back and back.startswith(self.gateway):
             await self.send("GET", back)
 
