@@ -21,8 +21,9 @@ from rich.text import Text
 from deploy.checks import partner_view
 from deploy.demo.audit import Audit, audit
 from deploy.demo.client import Client, Refused
+from deploy.demo.people import BUYERS, Cast, name_of_run
 from deploy.demo.running import NotUsable, find, sign_in
-from deploy.demo.story import BUYERS, SHORT_SECONDS, Cast, Story, name_of_run
+from deploy.demo.story import SHORT_SECONDS, Story
 from deploy.demo.venue import (
     CURRENCY,
     EMAIL,

@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from deploy.demo.client import CARD, HELD_CARD, Client, Refused
-from deploy.demo.story import MOST, Person, Purchase, Story
+from deploy.demo.people import MOST, Person
+from deploy.demo.story import Purchase, Story
 
 DECLINED_CARD, REFUNDED_LATER = "4000000000000002", "4000000000007726"
 """Of the sandbox: one that never pays, and one whose refunds take a second and are told by webhook."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.demo.story import BUYERS, FIGHTERS, MOST, PARTS, cast, name_of_run
+from deploy.demo.people import BUYERS, FIGHTERS, MOST, PARTS, cast, name_of_run
 
 
 def test_a_usual_hall_has_room_for_everybody():
