@@ -26,6 +26,7 @@ from services.ticketing.settings import Settings
 from services.ticketing.shows import commands
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.seatmap import SeatMaps
+from services.ticketing.tickets import fonts
 from services.ticketing.tickets.codes import Codes
 from services.ticketing.tickets.issue import Printer
 
@@ -58,6 +59,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
+            fonts.forget()
 
     board = Board()
 

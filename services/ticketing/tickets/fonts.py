@@ -24,13 +24,23 @@ LETTERS = [
     0x2122,
 ]
 
+_folders: list[Path] = []
+
 
 @cache
 def faces() -> dict[str, Path]:
     """Font files by fpdf's style letter."""
     folder = Path(tempfile.mkdtemp(prefix="footlights-fonts-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _folders.append(folder)
     return {style: _cut(Path(font_files[name]), folder) for style, name in FACES.items()}
+
+
+@atexit.register
+def forget() -> None:
+    """Takes the files away. A service that stops calls it: uvicorn ends by the signal that it got, without `atexit`."""
+    faces.cache_clear()
+    while _folders:
+        shutil.rmtree(_folders.pop(), ignore_errors=True)
 
 
 def _cut(source: Path, folder: Path) -> Path:
