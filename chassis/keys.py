@@ -1,5 +1,8 @@
 """Ed25519 signatures: tokens of the gateway, quotes of ticketing. The signer publishes its public keys as a JWK set.
 
+Rotation without a gap: publish the next public key beside the old one, then swap the signing key and publish the old
+public key, then drop it after the last signature made with it has expired.
+
 A verifier fetches the set when it meets a key it does not know (at most every few seconds), keeps what it has while the
 signer is away, and remembers verified access tokens, because verifying costs as much as a whole request. Quotes are
 large and come once or twice: they are not remembered.
@@ -11,14 +14,20 @@ import asyncio
 import base64
 import hashlib
 import json
+import re
 import time
 from typing import Any
 
 import aiohttp
 import jwt
 import orjson
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 from chassis.logging import get_logger
 from chassis.problems import Unauthorised, Unavailable
@@ -26,23 +35,49 @@ from chassis.problems import Unauthorised, Unavailable
 log = get_logger(__name__)
 
 ALGORITHM = "EdDSA"
+PUBLIC_PEM = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
 REFETCH_SECONDS = 5.0
 REMEMBERED = 20_000
 LEEWAY_SECONDS = 5
 
 
-class Signer:
-    """Signs with one key; `issuer` names the service."""
+def private_key(pem: str) -> Ed25519PrivateKey:
+    """Raises `ValueError` for anything but an Ed25519 private key in PEM."""
+    key = load_pem_private_key(pem.encode(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise ValueError("the signing key is not an Ed25519 key in PEM")
+    return key
 
-    def __init__(self, pem: str, issuer: str) -> None:
-        key = load_pem_private_key(pem.encode(), password=None)
-        if not isinstance(key, Ed25519PrivateKey):
-            raise ValueError(f"the signing key of {issuer} is not an Ed25519 key in PEM")
-        self._key = key
+
+def public_keys(pems: str) -> list[Ed25519PublicKey]:
+    """The keys of a setting that holds public keys in PEM, one after another. Raises `ValueError` if one is not
+    Ed25519, or if there is text and no key in it."""
+    found = PUBLIC_PEM.findall(pems)
+    keys = [key for pem in found if isinstance(key := load_pem_public_key(pem.encode()), Ed25519PublicKey)]
+    if len(keys) < len(found) or (pems.strip() and not found):
+        raise ValueError("among the published keys is one that is not an Ed25519 public key in PEM")
+    return keys
+
+
+def jwk(key: Ed25519PublicKey) -> dict[str, str]:
+    """The key as JSON. Its id is a function of the key."""
+    raw = key.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    kid = hashlib.sha256(raw).hexdigest()[:16]
+    return {"kty": "OKP", "crv": "Ed25519", "x": _base64url(raw).decode(), "kid": kid, "alg": ALGORITHM, "use": "sig"}
+
+
+class Signer:
+    """Signs with one key; `issuer` names the service.
+
+    `published` are public keys that verifiers accept besides: the next key before a rotation, the last one after it.
+    """
+
+    def __init__(self, pem: str, issuer: str, published: str = "") -> None:
+        self._key = private_key(pem)
         self._issuer = issuer
-        raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self.kid = hashlib.sha256(raw).hexdigest()[:16]
-        self._x = _base64url(raw).decode()
+        mine = jwk(self._key.public_key())
+        self.kid = mine["kid"]
+        self._published = [mine, *(key for key in map(jwk, public_keys(published)) if key["kid"] != self.kid)]
         self._head = _base64url(orjson.dumps({"alg": ALGORITHM, "kid": self.kid, "typ": "JWT"}))
 
     def sign(self, claims: dict[str, Any], *, ttl_seconds: float, audience: str) -> str:
@@ -53,9 +88,8 @@ class Signer:
         return (signed + b"." + _base64url(self._key.sign(signed))).decode()
 
     def jwks(self) -> dict[str, Any]:
-        """The public key, as a JWK set."""
-        key = {"kty": "OKP", "crv": "Ed25519", "x": self._x, "kid": self.kid, "alg": ALGORITHM, "use": "sig"}
-        return {"keys": [key]}
+        """The public keys as a JWK set, the active one first."""
+        return {"keys": self._published}
 
 
 class TokenExpired(Unauthorised):

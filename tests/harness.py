@@ -22,6 +22,7 @@ import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from chassis.keys import private_key
 from deploy.platform.databases import DatabaseUrls, create_service_database, drop_database
 from deploy.platform.kafka import KafkaCluster
 from deploy.platform.postgres import PostgresServer
@@ -197,6 +198,12 @@ def kafka_cluster(folder: Path, brokers: int = 1, *, light: bool = False):
         yield Kafka(cluster)
     finally:
         cluster.stop(grace=3)
+
+
+def public_pem(private_pem: str) -> str:
+    """The public half of a signing key, as settings hold it."""
+    key = private_key(private_pem).public_key()
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 class TokenMint:

@@ -192,6 +192,7 @@ def _fresh_secrets() -> dict[str, str]:
     made = {f"{service.upper()}_LINK_SECRET": secrets.token_urlsafe(32) for service in SERVICES}
     made["TOKEN_SIGNING_KEY"] = _signing_key()
     made["QUOTE_SIGNING_KEY"] = _signing_key()
+    made["TICKET_SIGNING_KEY"] = _signing_key()
     made["SANDBOX_API_KEY"] = f"sandbox_{secrets.token_urlsafe(24)}"
     made["SANDBOX_WEBHOOK_SECRET"] = "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode()
     made["DATABASE_PASSWORD"] = secrets.token_urlsafe(24)

@@ -66,13 +66,10 @@ def environment(
     if name == "mail":
         mine = {"PORT": ports.mail_page, "SMTP_PORT": ports.smtp, "MAIL_FOLDER": home.mail}
         return inherited | {key: str(value) for key, value in mine.items()}
-    sandbox = {
-        "SANDBOX_API_KEY": keys["SANDBOX_API_KEY"],
-        "SANDBOX_WEBHOOK_SECRET": keys["SANDBOX_WEBHOOK_SECRET"],
-    }
     at = urls(ports)
     if name == "sandbox":
-        return inherited | sandbox | {"SANDBOX_HOME": str(home.path / "sandbox"), "SANDBOX_PUBLIC_URL": at["sandbox"]}
+        folder = str(home.path / "sandbox")
+        return inherited | _sandbox(keys) | {"SANDBOX_HOME": folder, "SANDBOX_PUBLIC_URL": at["sandbox"]}
     if database is None:
         raise ValueError(f"{name} needs a database")
     common = {
@@ -87,24 +84,39 @@ def environment(
         "LOG_FORMAT": os.environ.get("LOG_FORMAT", "json"),
         **database.environment(),
     }
-    special: dict[str, dict[str, str]] = {
-        "gateway": {
-            "TOKEN_SIGNING_KEY": keys["TOKEN_SIGNING_KEY"],
-            **{f"{service.upper()}_URL": at[service] for service in SERVICES if service != "gateway"},
-        },
-        "orders": {
-            "QUOTE_JWKS_URL": f"{at['ticketing']}/.well-known/jwks.json",
-            "SANDBOX_URL": at["sandbox"],
-            "PAYMENT_PROVIDER": os.environ.get("PAYMENT_PROVIDER", "sandbox"),
-            **sandbox,
-        },
-        "ticketing": {"QUOTE_SIGNING_KEY": keys["QUOTE_SIGNING_KEY"]},
-        "notifications": {
-            "SMTP_URL": smtp,
-            "MAIL_FROM": os.environ.get("MAIL_FROM", "Footlights <tickets@footlights.example>"),
-        },
-    }
-    return inherited | common | special.get(name, {})
+    return inherited | common | _own(name, keys, at, smtp)
+
+
+def _own(name: str, keys: Mapping[str, str], at: Mapping[str, str], smtp: str) -> dict[str, str]:
+    """What only this service is told."""
+    match name:
+        case "gateway":
+            return {f"{service.upper()}_URL": at[service] for service in SERVICES if service != "gateway"} | {
+                "TOKEN_SIGNING_KEY": keys["TOKEN_SIGNING_KEY"],
+                "TOKEN_PUBLISHED_KEYS": os.environ.get("TOKEN_PUBLISHED_KEYS", ""),
+            }
+        case "orders":
+            return _sandbox(keys) | {
+                "QUOTE_JWKS_URL": f"{at['ticketing']}/.well-known/jwks.json",
+                "SANDBOX_URL": at["sandbox"],
+                "PAYMENT_PROVIDER": os.environ.get("PAYMENT_PROVIDER", "sandbox"),
+            }
+        case "ticketing":
+            return {
+                "QUOTE_SIGNING_KEY": keys["QUOTE_SIGNING_KEY"],
+                "QUOTE_PUBLISHED_KEYS": os.environ.get("QUOTE_PUBLISHED_KEYS", ""),
+                "TICKET_SIGNING_KEY": keys["TICKET_SIGNING_KEY"],
+                "TICKET_PUBLISHED_KEYS": os.environ.get("TICKET_PUBLISHED_KEYS", ""),
+            }
+        case "notifications":
+            sender = os.environ.get("MAIL_FROM", "Footlights <tickets@footlights.example>")
+            return {"SMTP_URL": smtp, "MAIL_FROM": sender}
+    return {}
+
+
+def _sandbox(keys: Mapping[str, str]) -> dict[str, str]:
+    """What the sandbox and its customer share."""
+    return {name: keys[name] for name in ("SANDBOX_API_KEY", "SANDBOX_WEBHOOK_SECRET")}
 
 
 def keys_of_absent_signers(secrets: Mapping[str, str], services: Sequence[str]) -> dict[str, str]:

@@ -38,9 +38,9 @@ OWN_TOPICS = ("ticketing.show", "ticketing.hold", "ticketing.ticket")
 
 def create(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
-    pem = settings.quote_signing_key.get_secret_value()
-    quotes = Quotes(pem)
-    printer = Printer(Codes(pem), Links(settings.link_secret), settings.public_url, settings.document_days * DAY)
+    quotes = Quotes(settings.quote_signing_key.get_secret_value(), settings.quote_published_keys)
+    codes = Codes(settings.ticket_signing_key.get_secret_value(), settings.ticket_published_keys)
+    printer = Printer(codes, Links(settings.link_secret), settings.public_url, settings.document_days * DAY)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -12,13 +12,23 @@ DEVELOPMENT_KEY = """-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIKurba2aSpxWdXrBeeWEqYfaTaAfw8Pj5HaYk0hKW2aC
 -----END PRIVATE KEY-----
 """
+DEVELOPMENT_TICKET_KEY = """-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIP9YPqHnfJRTKjqoqvWMrkl5N1C94mdMthoh3cLXlNCI
+-----END PRIVATE KEY-----
+"""
 
 
 class Settings(ServiceSettings):
     service: ClassVar[str] = "ticketing"
 
     quote_signing_key: Annotated[SecretStr, DevelopmentDefault()] = SecretStr(DEVELOPMENT_KEY)
-    """Ed25519 private key in PEM: signs quotes and the codes on tickets."""
+    """Ed25519 private key in PEM: signs quotes."""
+    quote_published_keys: str = ""
+    """Public keys (PEM, one after another) published besides: the next key before a rotation, the last one after."""
+    ticket_signing_key: Annotated[SecretStr, DevelopmentDefault()] = SecretStr(DEVELOPMENT_TICKET_KEY)
+    """Ed25519 private key in PEM: signs the codes on tickets."""
+    ticket_published_keys: str = ""
+    """Public keys (PEM, one after another) whose codes are good besides: those of tickets sold before a rotation."""
 
     hold_seconds: Annotated[int, Field(ge=1)] = 900
     """How long a buyer has the seats before an order is placed (GAP-16)."""

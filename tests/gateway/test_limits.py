@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from uuid import uuid4
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
 from chassis.keys import KeySet
@@ -18,7 +17,7 @@ from services.gateway.errors import TooManyAttempts
 from services.gateway.limits import Buckets, Networks, client_address
 from services.gateway.settings import Settings
 from services.gateway.tokens import Tokens
-from tests.harness import TokenMint
+from tests.harness import TokenMint, public_pem
 
 
 def test_a_bucket_empties_and_fills() -> None:
@@ -78,16 +77,7 @@ async def test_keys_are_rotated_without_a_gap() -> None:
     def tokens(signing: str, *published: str) -> Tokens:
         return Tokens(Settings(token_signing_key=SecretStr(signing), token_published_keys="".join(published)))
 
-    def public(pem: str) -> str:
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-        key = load_pem_private_key(pem.encode(), None)
-        assert isinstance(key, Ed25519PrivateKey)
-        return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-
-    import json
-
-    announced, swapped = tokens(old, public(new)), tokens(new, public(old))
+    announced, swapped = tokens(old, public_pem(new)), tokens(new, public_pem(old))
     assert len(announced.jwks()["keys"]) == len(swapped.jwks()["keys"]) == 2
     for signer in (announced, swapped):
         token = signer.sign(uuid4(), name="N", email="e", organisation=None, roles=[Role.SUPPORT])

@@ -22,8 +22,8 @@ AUDIENCE = "quote"
 
 
 class Quotes:
-    def __init__(self, pem: str) -> None:
-        self._signer = Signer(pem, ISSUER)
+    def __init__(self, pem: str, published: str = "") -> None:
+        self._signer = Signer(pem, ISSUER, published)
         self._keys = KeySet(inline=json.dumps(self._signer.jwks()), remember=False)
 
     def jwks(self) -> dict[str, Any]:

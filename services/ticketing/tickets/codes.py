@@ -8,20 +8,23 @@ import binascii
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from chassis.keys import private_key, public_keys
 
 PREFIX = "FL1"
 PURPOSE = b"footlights ticket 1 "
 """Signed along, so that no other thing signed with this key is ever a ticket."""
+NOT_OURS = "This is not the code of a ticket of ours."
 
 
 class Codes:
-    def __init__(self, pem: str) -> None:
-        key = load_pem_private_key(pem.encode(), password=None)
-        if not isinstance(key, Ed25519PrivateKey):
-            raise ValueError("the key that signs tickets is not an Ed25519 key in PEM")
-        self._key = key
+    """Signs with one key; `published` are public keys whose codes are good besides: of tickets sold before a rotation,
+    and the next one, which other replicas sign with already."""
+
+    def __init__(self, pem: str, published: str = "") -> None:
+        self._key = private_key(pem)
+        self._accepted = [self._key.public_key(), *public_keys(published)]
 
     def sign(self, ticket_id: UUID) -> str:
         signature = self._key.sign(PURPOSE + ticket_id.bytes)
@@ -34,10 +37,20 @@ class Codes:
             ticket_id = UUID(bytes=_decode(ident))
             if prefix != PREFIX:
                 raise ValueError
-            self._key.public_key().verify(_decode(signature), PURPOSE + ticket_id.bytes)
-        except (ValueError, binascii.Error, InvalidSignature):
-            raise ValueError("This is not the code of a ticket of ours.") from None
+            signed, told = _decode(signature), PURPOSE + ticket_id.bytes
+        except (ValueError, binascii.Error):
+            raise ValueError(NOT_OURS) from None
+        if not any(_made_by(key, signed, told) for key in self._accepted):
+            raise ValueError(NOT_OURS)
         return ticket_id
+
+
+def _made_by(key: Ed25519PublicKey, signature: bytes, told: bytes) -> bool:
+    try:
+        key.verify(signature, told)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _encode(raw: bytes) -> str:

@@ -125,7 +125,7 @@ async def test_only_seats_that_the_buyer_may_have_count() -> None:
 
 async def test_this_machine_is_limited_in_production_only() -> None:
     await Hall().hold(50, SOMEBODY, "127.0.0.1")
-    own: dict[str, Any] = {"quote_signing_key": "a key of its own", "link_secret": "s" * 32}
+    own: dict[str, Any] = {"quote_signing_key": "a key", "ticket_signing_key": "another", "link_secret": "s" * 32}
     with pytest.raises(TooManyHeld):
         await Hall(footlights_env="production", **own).hold(50, SOMEBODY, "127.0.0.1")
 

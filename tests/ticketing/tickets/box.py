@@ -18,7 +18,7 @@ from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPa
 from services.ticketing.holds import terms
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Granted
-from services.ticketing.settings import DEVELOPMENT_KEY
+from services.ticketing.settings import DEVELOPMENT_TICKET_KEY
 from services.ticketing.shows.layout import Layout
 from services.ticketing.tickets import orders
 from services.ticketing.tickets.codes import Codes
@@ -26,7 +26,9 @@ from services.ticketing.tickets.issue import Printer
 from tests.ticketing.holds.crowd import answers, ask, board_of
 from tests.ticketing.theatre import Order
 
-PRINTER = Printer(Codes(DEVELOPMENT_KEY), Links(SecretStr("a secret of thirty-two characters!")), "http://x", 3600)
+PRINTER = Printer(
+    Codes(DEVELOPMENT_TICKET_KEY), Links(SecretStr("a secret of thirty-two characters!")), "http://x", 3600
+)
 
 
 @dataclass
