@@ -90,9 +90,22 @@ class Crowd:
         return await self.usual.until(self.staff, purchase, lambda order: order["stage"] == "paid")
 
     async def orders_an_invoice(self, client: Client, person: Person, part: str, rng: random.Random) -> None:
+        await self._invoice(client, person, part)
+
+    async def gets_an_invoice_refunded(self, client: Client, person: Person, part: str, rng: random.Random) -> None:
+        """The desk sends the money back by hand, once the tickets are void."""
+        purchase = await self._invoice(client, person, part)
+        await self._seen_paid(purchase, rng)
+        await self.usual.act(self.staff, purchase, "refunds", {"reason": "the firm is bankrupt"})
+        order = await self.usual.until(self.staff, purchase, lambda order: bool(order["refunds"]))
+        await self.usual.act(self.staff, purchase, f"refunds/{order['refunds'][0]['refund_id']}/confirm", {})
+        purchase.outcome = "refunded"
+
+    async def _invoice(self, client: Client, person: Person, part: str) -> Purchase:
         purchase = await self.usual.start(client, person, part, self.usual.some(2), "invoice")
         await self.usual.act(self.staff, purchase, "mark-paid", {})
         purchase.outcome = "paid"
+        return purchase
 
     async def pays_the_desk_and_by_card(self, client: Client, person: Person, part: str, rng: random.Random) -> None:
         """In the same moment: one of the two goes back, or the card page is closed in time."""
@@ -170,7 +183,8 @@ PARTS: dict[str, tuple[int, Act]] = {
     "is refunded": (2, Crowd.is_refunded),
     "gets one seat refunded": (2, Crowd.gets_one_seat_refunded),
     "is cancelled when paid": (1, Crowd.is_cancelled_when_paid),
-    "orders an invoice": (2, Crowd.orders_an_invoice),
+    "orders an invoice": (1, Crowd.orders_an_invoice),
+    "gets an invoice refunded": (1, Crowd.gets_an_invoice_refunded),
     "pays the desk and by card": (1, Crowd.pays_the_desk_and_by_card),
     "cancels before paying": (1, Crowd.cancels),
     "cancels and pays": (2, Crowd.cancels_and_pays),
