@@ -33,6 +33,10 @@ class IdTaken(Conflict):
     slug, title = "id-taken", "Another order has this id"
 
 
+class TooManyRows(Invalid):
+    slug, title = "too-many-rows", "The export would be too large"
+
+
 class HoldOver(Conflict):
     slug, title = "hold-over", "The seats are no longer held"
 

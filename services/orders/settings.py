@@ -29,6 +29,8 @@ class Settings(PaymentSettings):
     """The first time that an open payment is asked for at its provider, in case its webhook is lost."""
     webhook_days: int = Field(90, ge=31)
     """How long the ids of webhooks are remembered; providers repeat one for days, and by hand for a month."""
+    export_rows: int = Field(100_000, ge=1, le=1_000_000)
+    """Orders in one exported file; a greater one is refused before it begins."""
     return_origins: str = ""
     """Origins, separated by spaces, that a buyer may be sent back to beside our own `PUBLIC_URL`."""
     phone_region: str = "UA"
