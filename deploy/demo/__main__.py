@@ -37,8 +37,7 @@ from deploy.demo.venue import (
     scratch,
 )
 from deploy.platform import Platform
-from deploy.platform.processes import StartFailed
-from deploy.platform.supervisor import first_cause
+from deploy.platform.processes import StartFailed, first_cause
 
 SCHEMAS = Path(__file__).parent.parent.parent / "contracts" / "schemas"
 

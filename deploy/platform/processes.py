@@ -36,6 +36,13 @@ class StartFailed(RuntimeError):
         self.remedy = remedy
 
 
+def first_cause(error: BaseException) -> BaseException:
+    """The one error inside a group that a person should see."""
+    while isinstance(error, BaseExceptionGroup):
+        error = next((each for each in error.exceptions if isinstance(each, StartFailed)), error.exceptions[0])
+    return error
+
+
 class Child:
     """One child process. `stop_signal` is its polite way to end; whatever is left after the grace is killed."""
 

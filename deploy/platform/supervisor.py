@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import aiohttp
 
 from deploy.platform import parts
 from deploy.platform.databases import DatabaseUrls
@@ -19,13 +16,11 @@ from deploy.platform.kafka import KafkaCluster
 from deploy.platform.parts import Existing
 from deploy.platform.ports import SERVICES, Ports, refuse_taken
 from deploy.platform.postgres import PostgresServer
-from deploy.platform.processes import Child, StartFailed, tail
+from deploy.platform.processes import Child, first_cause
+from deploy.platform.readiness import until_ready
 from deploy.platform.servers import NAMES as SERVERS
 from deploy.platform.servers import Report, Servers
-
-READY_SECONDS = 90.0
-LONGEST_PAUSE = 30.0
-STABLE_SECONDS = 60.0
+from deploy.platform.watch import Watch
 
 
 class Platform:
@@ -81,11 +76,12 @@ class Platform:
         self.existing = existing or Existing()
         self._report = report or (lambda part, state: None)
         self._servers = Servers(self.home, self.ports, self.existing, allow_mock=allow_mock, report=self._report)
-        self._restart_crashed = restart_crashed
         self._children: dict[str, Child] = {}
-        self._wanted: set[str] = set()
-        self._watcher: asyncio.Task[None] | None = None
-        self._revivals: set[asyncio.Task[None]] = set()
+
+        def revives(name: str) -> bool:
+            return restart_crashed and not (name == "kafka" and self.mock_kafka)
+
+        self._watch = Watch(self.running, self.start, revives, self._report)
 
     @property
     def databases(self) -> dict[str, DatabaseUrls]:
@@ -140,23 +136,18 @@ class Platform:
         try:
             self._refuse_taken_ports()
             await self._servers.open(self.services)
-            self._wanted |= {name for name in SERVERS if self._servers.running(name)}
+            self._watch.wanted |= {name for name in SERVERS if self._servers.running(name)}
             self._note()
             helpers = ["sandbox"] if self.existing.smtp else ["sandbox", "mail"]
             await self._start_together([*helpers, *self.services])
         except BaseException as error:
             await self.close()
             raise first_cause(error) from None
-        self._watcher = asyncio.create_task(self._watch())
+        self._watch.begin()
 
     async def close(self) -> None:
         """Stop everything: the services first, then the servers they need. At most 10 s."""
-        tasks = [*self._revivals, *([self._watcher] if self._watcher else [])]
-        self._watcher = None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._wanted.clear()
+        await self._watch.end()
         await asyncio.shield(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:
@@ -168,19 +159,19 @@ class Platform:
         """Start a part that was killed or stopped, and return when it is ready."""
         if name in SERVERS:
             await self._servers.start(name)
-            self._wanted.add(name)
+            self._watch.wanted.add(name)
         else:
             await self._start_together([name])
         self._note()
 
     async def kill(self, name: str) -> None:
         """SIGKILL a part, without a chance to finish anything. It stays down until `start`."""
-        self._wanted.discard(name)
+        self._watch.wanted.discard(name)
         await (self._servers.kill(name) if name in SERVERS else asyncio.to_thread(self._children[name].kill))
 
     async def stop(self, name: str) -> None:
         """Stop a part politely. It stays down until `start`."""
-        self._wanted.discard(name)
+        self._watch.wanted.discard(name)
         await (self._servers.stop(name) if name in SERVERS else asyncio.to_thread(self._children[name].stop))
 
     async def restart_kafka(self, *, kill: bool = False) -> None:
@@ -244,52 +235,10 @@ class Platform:
                 group.create_task(self._until_ready(name))
 
     async def _until_ready(self, name: str) -> None:
-        child = self._children[name]
         path = "/healthz" if name in ("sandbox", "mail") else "/readyz"
-        deadline = time.monotonic() + READY_SECONDS
-        seen = "no answer"
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as client:
-            while True:
-                if not child.running:
-                    why = f"ended with code {child.exit_code}: {_reason(child)}"
-                    raise StartFailed(name, why, log=child.log, remedy="the log has the whole story")
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                    async with client.get(self.urls[name] + path) as answer:
-                        seen = f"{answer.status} {(await answer.text())[:300]}"
-                        if answer.status == 200:
-                            break
-                if time.monotonic() > deadline:
-                    raise StartFailed(name, f"not ready after {READY_SECONDS:.0f} s: {seen}", log=child.log)
-                await asyncio.sleep(0.1)
-        self._wanted.add(name)
+        await until_ready(self._children[name], self.urls[name] + path)
+        self._watch.wanted.add(name)
         self._report(name, "ready")
-
-    async def _watch(self) -> None:
-        """Names every part that ends by itself, and starts it again if that is wanted."""
-        pauses: dict[str, float] = {}
-        started: dict[str, float] = {}
-        while True:
-            await asyncio.sleep(0.5)
-            for name in [name for name in self._wanted if not self.running(name)]:
-                self._wanted.discard(name)
-                if time.monotonic() - started.get(name, 0.0) > STABLE_SECONDS:
-                    pauses[name] = 0.5
-                pause = pauses[name] = min(pauses.get(name, 0.5) * 2, LONGEST_PAUSE)
-                started[name] = time.monotonic() + pause
-                again = self._restart_crashed and not (name == "kafka" and self.mock_kafka)
-                self._report(name, f"ended unexpectedly{f', starting again in {pause:.0f} s' if again else ''}")
-                if again:
-                    task = asyncio.create_task(self._revive(name, pause))
-                    self._revivals.add(task)
-                    task.add_done_callback(self._revivals.discard)
-
-    async def _revive(self, name: str, pause: float) -> None:
-        await asyncio.sleep(pause)
-        try:
-            await self.start(name)
-        except Exception as error:
-            self._report(name, str(first_cause(error)))
-            self._wanted.add(name)
 
     def _note(self) -> None:
         living = self._children | self._servers.children()
@@ -310,16 +259,3 @@ async def _stop_together(children: Sequence[Child], grace: float) -> None:
     deadline = time.monotonic() + grace
     for child in children:
         await asyncio.to_thread(child.stop, max(0.1, deadline - time.monotonic()))
-
-
-def first_cause(error: BaseException) -> BaseException:
-    """The one error inside a group that a person should see."""
-    while isinstance(error, BaseExceptionGroup):
-        error = next((each for each in error.exceptions if isinstance(each, StartFailed)), error.exceptions[0])
-    return error
-
-
-def _reason(child: Child) -> str:
-    lines = [line for line in tail(child.log, 30).splitlines() if line.strip()]
-    errors = [line for line in lines if "Error" in line or "error" in line]
-    return (errors or lines or ["its log is empty"])[-1].strip()[:400]

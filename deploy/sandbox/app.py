@@ -7,14 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import aiohttp
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from deploy.sandbox import api, pages
-from deploy.sandbox.api import Desk
 from deploy.sandbox.cards import CARDS
+from deploy.sandbox.desk import Desk, error_body
 from deploy.sandbox.payments import Refused
 from deploy.sandbox.settings import SandboxSettings
 from deploy.sandbox.store import Store
@@ -48,40 +48,48 @@ def create_app(settings: SandboxSettings | None = None) -> FastAPI:
         store.close()
 
     app = FastAPI(title="Footlights sandbox card provider", lifespan=lifespan, docs_url="/docs", redoc_url=None)
-    app.include_router(api.router)
-    app.include_router(pages.router)
+    for router in (api.router, pages.router, about):
+        app.include_router(router)
     app.mount("/assets", StaticFiles(directory=pages.HERE / "assets"))
-
-    @app.exception_handler(Refused)
-    async def refused(request: Request, error: Refused) -> Response:
-        return Response(api.error_body(error), error.status, media_type="application/json")
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Response(
-            api.error_body(Refused("invalid", f"{where}: {first['msg']}")), 422, media_type="application/json"
-        )
-
-    @app.middleware("http")
-    async def harden(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        response = await call_next(request)
-        if request.url.path != "/docs" and not request.url.path.startswith("/assets"):
-            for name, value in SECURITY_HEADERS.items():
-                response.headers.setdefault(name, value)
-        return response
-
-    @app.get("/healthz", include_in_schema=False)
-    async def healthz(request: Request) -> dict[str, bool]:
-        return {"ok": request.app.state.desk.store.healthy()}
-
-    @app.get("/", include_in_schema=False)
-    async def home() -> HTMLResponse:
-        body = pages.templates.get_template("home.html").render(t=ENGLISH, language="en", cards=CARDS)
-        return HTMLResponse(body)
-
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.middleware("http")(_harden)
     return app
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    if not isinstance(error, Refused):
+        raise error
+    return Response(error_body(error), error.status, media_type="application/json")
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return await _refused(request, Refused("invalid", f"{where}: {first['msg']}", 422))
+
+
+async def _harden(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    response = await call_next(request)
+    if request.url.path != "/docs" and not request.url.path.startswith("/assets"):
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+    return response
+
+
+about = APIRouter(include_in_schema=False)
+
+
+@about.get("/healthz")
+async def healthz(request: Request) -> dict[str, bool]:
+    return {"ok": request.app.state.desk.store.healthy()}
+
+
+@about.get("/")
+async def home() -> HTMLResponse:
+    return HTMLResponse(pages.templates.get_template("home.html").render(t=ENGLISH, language="en", cards=CARDS))
 
 
 app = create_app()

@@ -16,9 +16,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from deploy.sandbox import payments
-from deploy.sandbox.api import AtDesk, Desk
 from deploy.sandbox.behaviour import Behaviour
 from deploy.sandbox.cards import BY_NAME, CARDS, NotATestCard, recognise
+from deploy.sandbox.desk import AtDesk, Desk
 from deploy.sandbox.payments import PAYABLE, Amount, Payment, Refused, Status
 from deploy.sandbox.texts import ENGLISH, TEXTS, language_of
 

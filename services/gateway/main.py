@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from chassis.app import create_app
 from chassis.edge import AUDIENCE, ISSUER
 from chassis.tail import Tail
-from services.gateway import api, pages, staff
+from services.gateway import access, api, pages, staff
 from services.gateway.attempts import Attempts
 from services.gateway.documents import Documents
 from services.gateway.forwarding import Forwarder
@@ -50,7 +50,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app = create_app(
         settings,
         title="Gateway",
-        routers=[api.router, staff.router, pages.router],
+        routers=[api.router, access.router, staff.router, pages.router],
         retention=rules(settings),
         lifespan=lifespan,
     )

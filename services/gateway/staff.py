@@ -11,14 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from chassis.concurrency import IfMatch, check_version, set_etag
-from chassis.db import Database
 from chassis.edge import Caller, Tx, staff
 from chassis.patches import changes
 from chassis.problems import Conflict, raises
 from contracts.accounts import Role
 from services.gateway import accounts, passwords
+from services.gateway.asking import db_of, identities_of
 from services.gateway.errors import NoSuchAccount, RolesRefused, SharedAccount, UnusableEmail
-from services.gateway.identities import Identities
 from services.gateway.models import Account, Membership
 from services.gateway.schemas import (
     AccountOut,
@@ -67,7 +66,7 @@ async def create_staff(new: NewStaff, caller: Giver, request: Request, response:
     password = passwords.one_time_password()
     password_hash = await passwords.hash_password(password)
     code = None
-    async with _db(request).as_worker() as session:
+    async with db_of(request).as_worker() as session:
         account = await accounts.find_account(session, new.email, lock=True)
         if account is None:
             account = await accounts.create_account(
@@ -109,13 +108,13 @@ async def change_roles(
     """Replaces the roles that a member of staff has in the organisation."""
     organisation = caller.staff_organisation
     _require_may_give(caller, new.roles)
-    async with _db(request).as_worker() as session:
+    async with db_of(request).as_worker() as session:
         account, membership = await _load_member(session, caller, account_id)
         check_version(seen, account.version)
         await accounts.set_roles(session, account, organisation, new.roles)
         answer = _staff_out(account, membership)
     set_etag(response, answer.version)
-    _identities(request).forget(account_id=account_id)
+    identities_of(request).forget(account_id=account_id)
     return answer
 
 
@@ -125,10 +124,10 @@ async def remove_staff(account_id: UUID, caller: Giver, request: Request) -> Non
     """The person no longer works for the organisation. Their account stays theirs."""
     if account_id == caller.account_id:
         raise Conflict("You cannot remove yourself.")
-    async with _db(request).as_worker() as session:
+    async with db_of(request).as_worker() as session:
         account, _ = await _load_member(session, caller, account_id)
         await accounts.set_roles(session, account, caller.staff_organisation, ())
-    _identities(request).forget(account_id=account_id)
+    identities_of(request).forget(account_id=account_id)
 
 
 @router.post("/accounts/{account_id}/one-time-password", status_code=201)
@@ -141,14 +140,14 @@ async def reset_password(account_id: UUID, caller: Giver, request: Request) -> O
     """
     password = passwords.one_time_password()
     password_hash = await passwords.hash_password(password)
-    async with _db(request).as_worker() as session:
+    async with db_of(request).as_worker() as session:
         account, _ = await _load_member(session, caller, account_id)
         if len(account.memberships) > 1 or account.made_by != caller.staff_organisation:
             raise SharedAccount(
                 "The account is not this organisation's alone; the operators of the platform can reset it."
             )
         await accounts.set_password(session, account, password_hash, one_time=True)
-    _identities(request).forget(account_id=account_id)
+    identities_of(request).forget(account_id=account_id)
     return OneTimePassword(one_time_password=password)
 
 
@@ -166,7 +165,7 @@ async def change_organisation(
     change: OrganisationChange, seen: IfMatch, caller: Head, request: Request, response: Response
 ) -> OrganisationOut:
     """Changes the settings of the caller's organisation."""
-    async with _db(request).as_worker() as session:
+    async with db_of(request).as_worker() as session:
         named = changes(change, "staff_phone")
         if "staff_email" in named:
             accounts.email_key(named["staff_email"])
@@ -202,13 +201,3 @@ def _staff_out(account: Account, membership: Membership) -> StaffOut:
         shown = AccountOut(id=account.id, email=account.email, name=account.email, phone=None, locale=account.locale)
     roles = [Role(role) for role in membership.roles]
     return StaffOut(**shown.model_dump(), version=account.version, roles=roles, confirmed=confirmed)
-
-
-def _db(request: Request) -> Database:
-    db: Database = request.app.state.db
-    return db
-
-
-def _identities(request: Request) -> Identities:
-    identities: Identities = request.app.state.identities
-    return identities

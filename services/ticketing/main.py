@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -42,31 +43,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     codes = Codes(settings.ticket_signing_key.get_secret_value(), settings.ticket_published_keys)
     printer = Printer(codes, Links(settings.link_secret), settings.public_url, settings.document_days * DAY)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        maps: SeatMaps = app.state.seat_maps
-        allowance: Allowance = app.state.allowance
-
-        def hear(event: Event[EventData]) -> None:
-            maps.hear(event)
-            allowance.hear(event)
-
-        tail = Tail(settings.kafka_bootstrap_servers, OWN_TOPICS, hear, maps.wants)
-        listening = asyncio.create_task(tail.run(), name="seat-map-tail")
-        try:
-            async with app.state.box_office:
-                yield
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-            fonts.forget()
-
     board = Board()
-
-    async def finish_shows(db: Database) -> int:
-        async with db.as_worker() as session:
-            return await commands.finish_shows(session, board, timedelta(hours=settings.show_hours))
-
     app = create_app(
         settings,
         title="Footlights ticketing",
@@ -75,10 +52,10 @@ def create(settings: Settings | None = None) -> FastAPI:
         consumer=consumers.build(settings, board, printer),
         job_list=[
             Job("expire-holds", EXPIRY_SECONDS, expire_holds),
-            Job("finish-shows", FINISH_SECONDS, finish_shows),
+            Job("finish-shows", FINISH_SECONDS, partial(finish_shows, board, timedelta(hours=settings.show_hours))),
         ],
         retention=rules(settings),
-        lifespan=lifespan,
+        lifespan=selling,
     )
     board.attach(app.state.db)
     app.state.board = board
@@ -89,6 +66,32 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.allowance = Allowance(app.state.box_office, board, settings)
     document_hot_routes(app)
     return app
+
+
+@contextlib.asynccontextmanager
+async def selling(app: FastAPI) -> AsyncIterator[None]:
+    """Seats are sold, and the seat maps hear what becomes of them."""
+    maps: SeatMaps = app.state.seat_maps
+    allowance: Allowance = app.state.allowance
+
+    def hear(event: Event[EventData]) -> None:
+        maps.hear(event)
+        allowance.hear(event)
+
+    tail = Tail(app.state.settings.kafka_bootstrap_servers, OWN_TOPICS, hear, maps.wants)
+    listening = asyncio.create_task(tail.run(), name="seat-map-tail")
+    try:
+        async with app.state.box_office:
+            yield
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        fonts.forget()
+
+
+async def finish_shows(board: Board, after: timedelta, db: Database) -> int:
+    async with db.as_worker() as session:
+        return await commands.finish_shows(session, board, after)
 
 
 app = create()

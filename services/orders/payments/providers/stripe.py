@@ -21,7 +21,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 from urllib.parse import urlencode
-from uuid import UUID
 
 import aiohttp
 import stripe
@@ -33,25 +32,12 @@ from services.orders.payments.provider import (
     ProviderEvent,
     ProviderPayment,
     ProviderRefund,
-    ProviderRefundStatus,
     ProviderStatus,
     StartedPayment,
     StartPayment,
 )
-from services.orders.payments.providers.currencies import from_stripe, to_stripe
+from services.orders.payments.providers.stripe_objects import minor_of, ours, payment_id_in, payment_of, refund_of
 
-INTENT_STATUSES = {
-    "requires_capture": ProviderStatus.HELD,
-    "succeeded": ProviderStatus.RECEIVED,
-    "canceled": ProviderStatus.CANCELLED,
-}
-"""Any other status: the buyer, or the bank, has something to do yet."""
-
-REFUND_STATUSES = {
-    "succeeded": ProviderRefundStatus.DONE,
-    "failed": ProviderRefundStatus.FAILED,
-    "canceled": ProviderRefundStatus.FAILED,
-}
 CHECKOUT_LOCALES = frozenset(["bg", "cs", "de", "en", "es", "et", "fr", "hu", "it", "lt", "lv", "pl", "ro", "ru", "sk"])
 """Those of our buyers' languages that Stripe's page speaks; for others it asks the browser."""
 RETRYABLE = (409, 429)
@@ -81,7 +67,7 @@ class StripeProvider:
         self._timeout = timeout
 
     async def start(self, payment: StartPayment) -> StartedPayment:
-        minor = _minor(payment.amount)
+        minor = minor_of(payment.amount)
         metadata = {"payment_id": str(payment.payment_id), "order_id": str(payment.order_id)}
         async with self._deadline():
             if self._flow == "checkout":
@@ -134,14 +120,14 @@ class StripeProvider:
         async with self._deadline():
             session, intent = await self._look_up(reference)
             refunds = await self._refunds(intent) if intent and intent["status"] == "succeeded" else []
-        return _payment(reference, session, intent, refunds)
+        return payment_of(reference, session, intent, refunds)
 
     async def capture(self, reference: str, amount: Money, idempotency_key: str) -> ProviderPayment:
         async with self._deadline():
             _, intent = await self._look_up(reference)
             if intent is not None and intent["status"] == "requires_capture":
                 await self._api.payment_intents.capture_async(
-                    intent["id"], {"amount_to_capture": _minor(amount)}, {"idempotency_key": idempotency_key}
+                    intent["id"], {"amount_to_capture": minor_of(amount)}, {"idempotency_key": idempotency_key}
                 )
             captured = await self.fetch(reference)
         if captured.status is not ProviderStatus.RECEIVED or captured.amount != amount:
@@ -170,10 +156,10 @@ class StripeProvider:
             if intent is None:
                 raise ProviderError("nothing was received yet", retryable=False)
             refund = await self._api.refunds.create_async(
-                {"payment_intent": intent["id"], "amount": _minor(amount), "metadata": _ours(intent)},
+                {"payment_intent": intent["id"], "amount": minor_of(amount), "metadata": ours(intent)},
                 {"idempotency_key": idempotency_key},
             )
-        return _refund(refund.to_dict())
+        return refund_of(refund.to_dict())
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         signature = next((value for name, value in headers.items() if name.lower() == "stripe-signature"), "")
@@ -185,7 +171,7 @@ class StripeProvider:
         reference = reference or about.get("payment_intent")
         if not isinstance(reference, str):
             return []
-        payment_id = _payment_id(about)
+        payment_id = payment_id_in(about)
         return [ProviderEvent(id=event["id"], reference=reference, kind=event["type"], payment_id=payment_id)]
 
     def _signed(self, body: bytes, signature: str) -> bool:
@@ -228,76 +214,3 @@ class StripeProvider:
             raise ProviderError(f"Stripe: {error.user_message or error}", retryable=retryable) from error
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderError(f"Stripe could not be asked: {type(error).__name__}", retryable=True) from error
-
-
-def _minor(amount: Money) -> int:
-    try:
-        return to_stripe(amount)
-    except ValueError as error:
-        raise ProviderError(str(error), retryable=False) from error
-
-
-def _payment(
-    reference: str,
-    session: Mapping[str, Any] | None,
-    intent: Mapping[str, Any] | None,
-    refunds: Sequence[Mapping[str, Any]],
-) -> ProviderPayment:
-    status = _status(session, intent)
-    about = intent or session or {}
-    asked = about["amount"] if intent else about["amount_total"]
-    received = (intent or {}).get("amount_received") if status is ProviderStatus.RECEIVED else None
-    minor = asked if received is None else received
-    given_back = _given_back(refunds, released=asked - minor)
-    error = (intent or {}).get("last_payment_error") or {}
-    return ProviderPayment(
-        reference=reference,
-        status=status,
-        amount=from_stripe(minor, about["currency"]),
-        refunded=from_stripe(
-            sum(refund["amount"] for refund in given_back if refund["status"] == "succeeded"), about["currency"]
-        ),
-        reason=error.get("decline_code") or error.get("code") or (intent or {}).get("cancellation_reason"),
-        refunds=tuple(_refund(refund) for refund in given_back),
-    )
-
-
-def _status(session: Mapping[str, Any] | None, intent: Mapping[str, Any] | None) -> ProviderStatus:
-    if intent is not None and intent["status"] in INTENT_STATUSES:
-        return INTENT_STATUSES[intent["status"]]
-    if session is not None:  # while the page is open the buyer may take another card
-        return ProviderStatus.CANCELLED if session["status"] == "expired" else ProviderStatus.PENDING
-    declined = intent is not None and intent["status"] == "requires_payment_method" and intent.get("last_payment_error")
-    return ProviderStatus.FAILED if declined else ProviderStatus.PENDING
-
-
-def _given_back(refunds: Sequence[Mapping[str, Any]], released: int) -> list[Mapping[str, Any]]:
-    """Without the one that Stripe books for what was held but not captured: that money never was ours."""
-    kept = list(refunds)
-    if released:
-        for refund in refunds:
-            if refund["amount"] == released and not (refund.get("metadata") or {}).get("refund_of"):
-                kept.remove(refund)
-                break
-    return kept
-
-
-def _refund(refund: Mapping[str, Any]) -> ProviderRefund:
-    return ProviderRefund(
-        reference=refund["id"],
-        status=REFUND_STATUSES.get(refund["status"], ProviderRefundStatus.PENDING),
-        reason=refund.get("failure_reason"),
-    )
-
-
-def _ours(intent: Mapping[str, Any]) -> dict[str, str]:
-    """Metadata that marks a refund as made by us, and leads its events back to our payment."""
-    ours = (intent.get("metadata") or {}).get("payment_id")
-    return {"refund_of": intent["id"], **({"payment_id": ours} if ours else {})}
-
-
-def _payment_id(about: Mapping[str, Any]) -> UUID | None:
-    try:
-        return UUID((about.get("metadata") or {}).get("payment_id", ""))
-    except ValueError:
-        return None
