@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from starlette.requests import Request
@@ -17,10 +17,10 @@ from chassis.edge import Caller, Tx, staff
 from chassis.idempotency import Once
 from chassis.problems import NotFound, raises
 from contracts.accounts import BACK_OFFICE, Role
-from services.notifications import queries, resend
+from services.notifications import known, queries, resend
 from services.notifications.errors import ContentsForgotten, NobodyToWrite, StillOnItsWay
 from services.notifications.letters import Template
-from services.notifications.models import Preferences, Status
+from services.notifications.models import KnownShow, Preferences, ShowReminder, Status
 from services.notifications.settings import Settings
 
 ORGANISERS = (Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.SCHOOL_STAFF, Role.PROJECT_HEAD)
@@ -128,3 +128,67 @@ async def write_preferences(
     )
     set_etag(response, seen + 1)
     return wanted
+
+
+class ReminderView(BaseModel):
+    """When the ticket holders of one show are reminded (NTF-3, GAP-11)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hours: int | None = Field(ge=0, le=24 * 60)
+    """Before the show; 0: never; null: as the organisation's preferences say."""
+
+
+class ShowReminderView(ReminderView):
+    effective_hours: int
+    """What holds now."""
+
+
+@router.get("/shows/{show_id}/reminder")
+async def read_show_reminder(
+    tx: Tx, caller: StaffCaller, show_id: UUID, request: Request, response: Response
+) -> ShowReminderView:
+    """When people are reminded of this show."""
+    await _known_show(tx, caller, show_id)
+    row = await tx.get(ShowReminder, show_id)
+    set_etag(response, row.version if row else 0)
+    return await _reminder(tx, caller, show_id, row.hours if row else None, request)
+
+
+@router.put("/shows/{show_id}/reminder")
+async def write_show_reminder(
+    tx: Tx,
+    caller: OrganiserCaller,
+    show_id: UUID,
+    seen: IfMatch,
+    wanted: ReminderView,
+    request: Request,
+    response: Response,
+) -> ShowReminderView:
+    """Changes when people are reminded of this show. Reminders that wait already move along."""
+    await _known_show(tx, caller, show_id)
+    organisation = caller.staff_organisation
+    fresh = insert(ShowReminder).values(show_id=show_id, organisation=organisation, version=0, hours=None)
+    await tx.execute(fresh.on_conflict_do_nothing())
+    row = await tx.get_one(ShowReminder, show_id, with_for_update=True)
+    check_version(seen, row.version)
+    row.version, row.hours = seen + 1, wanted.hours
+    await tx.flush()
+    view = await _reminder(tx, caller, show_id, wanted.hours, request)
+    await known.remind(tx, organisation, show_id, view.effective_hours)
+    set_etag(response, row.version)
+    return view
+
+
+async def _known_show(tx: Tx, caller: Caller, show_id: UUID) -> None:
+    mine = select(KnownShow.show_id).where(
+        KnownShow.show_id == show_id, KnownShow.organisation == caller.staff_organisation
+    )
+    if await tx.scalar(mine) is None:
+        raise NotFound("There is no such show, or it was created a moment ago.")
+
+
+async def _reminder(tx: Tx, caller: Caller, show_id: UUID, hours: int | None, request: Request) -> ShowReminderView:
+    default = _settings(request).reminder_hours
+    holds = await known.reminder_hours(tx, caller.staff_organisation, show_id, default)
+    return ShowReminderView(hours=hours, effective_hours=holds)

@@ -52,7 +52,7 @@ def build(settings: Settings) -> Consumer:
         organisation = owner(event)
         await known.learn_documents(session, event, organisation)
         starts_at = await known.show_start(session, event.data.show_id) or event.data.starts_at
-        hours = await known.reminder_hours(session, organisation, settings.reminder_hours)
+        hours = await known.reminder_hours(session, organisation, event.data.show_id, settings.reminder_hours)
         drafts = occasions.tickets_issued(event.data)
         drafts += occasions.reminders(event.data, starts_at, hours, datetime.now(UTC))
         await announce(session, organisation, drafts, settings, at=event.time)

@@ -6,9 +6,10 @@ Every row keeps the version of the aggregate it was taken from, and an older eve
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import DateTime, Integer, cast, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, DateTime, Integer, Text, Update, cast, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +26,7 @@ from services.notifications.models import (
     Message,
     Organisation,
     Preferences,
+    ShowReminder,
     Status,
     VoidedTicket,
 )
@@ -72,14 +74,27 @@ async def learn_show(session: AsyncSession, event: Event[ShowState], organisatio
     }
     if await keep_newest(session, KnownShow, row):
         hours = cast(Message.params["hours"].astext, Integer)
-        starts_at = cast(data.starts_at, DateTime(timezone=True))
-        await session.execute(
-            update(Message)
-            .where(Message.show_id == data.show_id, Message.status == Status.PENDING)
-            .where(Message.organisation == organisation)
-            .values(due_at=starts_at - func.make_interval(0, 0, 0, 0, hours), give_up_at=starts_at)
-            .execution_options(synchronize_session=False)
-        )
+        await session.execute(_waiting(organisation, data.show_id).values(_times(data.starts_at, hours)))
+
+
+async def remind(session: AsyncSession, organisation: UUID, show_id: UUID, hours: int) -> None:
+    """Moves the waiting reminders of a show: to the beginning, when they are no longer true, for no hours at all."""
+    starts_at = await show_start(session, show_id)
+    if starts_at is None:
+        return
+    params = func.jsonb_set(Message.params, cast(["hours"], ARRAY(Text)), func.to_jsonb(cast(hours, Integer)))
+    moved = _times(starts_at, cast(hours, Integer))
+    await session.execute(_waiting(organisation, show_id).values({"params": params, **moved}))
+
+
+def _waiting(organisation: UUID, show_id: UUID) -> Update:
+    waiting = (Message.organisation == organisation, Message.show_id == show_id, Message.status == Status.PENDING)
+    return update(Message).where(*waiting).execution_options(synchronize_session=False)
+
+
+def _times(starts_at: datetime, hours: ColumnElement[int]) -> dict[str, Any]:
+    begin = cast(starts_at, DateTime(timezone=True))
+    return {"due_at": begin - func.make_interval(0, 0, 0, 0, hours), "give_up_at": begin}
 
 
 async def learn_documents(session: AsyncSession, event: Event[TicketsIssued], organisation: UUID) -> None:
@@ -130,7 +145,12 @@ async def show_start(session: AsyncSession, show_id: UUID) -> datetime | None:
     return await session.scalar(select(KnownShow.starts_at).where(KnownShow.show_id == show_id))
 
 
-async def reminder_hours(session: AsyncSession, organisation: UUID, default: int) -> int:
-    """How long before a show the organisation reminds; 0: not at all."""
+async def reminder_hours(session: AsyncSession, organisation: UUID, show_id: UUID, default: int) -> int:
+    """How long before a show its ticket holders are reminded; 0: not at all."""
+    own = await session.scalar(
+        select(ShowReminder.hours).where(ShowReminder.show_id == show_id, ShowReminder.organisation == organisation)
+    )
+    if own is not None:
+        return own
     chosen = await session.scalar(select(Preferences.reminder_hours).where(Preferences.organisation == organisation))
     return default if chosen is None else chosen

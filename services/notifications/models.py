@@ -151,6 +151,18 @@ class Preferences(Base):
     """0: no reminders."""
 
 
+class ShowReminder(Base):
+    """What an organisation has set for one of its shows, instead of its preferences (GAP-11)."""
+
+    __tablename__ = "show_reminder"
+
+    show_id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    version: Mapped[int]
+    hours: Mapped[int | None] = mapped_column(Integer)
+    """0: no reminders; None: as the preferences say."""
+
+
 class KnownOrder(Base):
     """From `orders.order`: the order as of its newest event, for its language and for sending its data again."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -197,3 +198,44 @@ async def test_an_organisation_chooses_when_to_remind(office: Office, desk: Desk
     await office.hear(story.issued())
     reminder = await office.only(template="show_reminder")
     assert (story.starts_at - reminder.due_at).total_seconds() == 3 * 3600
+
+
+async def test_a_show_has_a_reminder_of_its_own(office: Office, desk: Desk):
+    story = office.story(guests=(OLENA,))
+    path, organiser = f"/shows/{story.show_id}/reminder", (Role.ORGANIZER,)
+    await desk.ask("GET", path, status=404)
+    await office.hear(story.moved(story.starts_at), story.issued())
+    assert await desk.ask("GET", path) == {"hours": None, "effective_hours": 24}
+
+    async def choose(hours: int | None, status: int = 200, **more: Any) -> Any:
+        await desk.ask("GET", path)
+        seen = {"If-Match": desk.headers["ETag"]}
+        return await desk.ask("PUT", path, json={"hours": hours}, headers=seen, status=status, **more)
+
+    async def ahead() -> float:
+        return (story.starts_at - (await office.only(template="show_reminder")).due_at).total_seconds() / 3600
+
+    await desk.ask("PUT", path, json={"hours": 3}, roles=organiser, status=428)
+    await choose(3, status=403)
+    await choose(-1, status=422, roles=organiser)
+    stale = {"If-Match": '"v0"'}
+    assert await choose(3, roles=organiser) == {"hours": 3, "effective_hours": 3}
+    await desk.ask("PUT", path, json={"hours": 9}, headers=stale, roles=organiser, status=412)
+    assert await ahead() == 3, "a reminder that waits moves along"
+    assert (await office.only(template="show_reminder")).params["hours"] == 3
+    later = story.starts_at + timedelta(days=1)
+    await office.hear(story.moved(later))
+    assert (later - (await office.only(template="show_reminder")).due_at).total_seconds() == 3 * 3600
+    await office.hear(story.moved(story.starts_at))
+    assert await choose(None, roles=organiser) == {"hours": None, "effective_hours": 24}
+    assert await ahead() == 24
+    assert await choose(0, roles=organiser) == {"hours": 0, "effective_hours": 0}
+    assert await ahead() == 0, "when it has begun, nobody is reminded"
+
+    other = office.story(guests=(OLENA,))
+    await office.hear(other.moved(other.starts_at), other.issued())
+    assert len(await office.messages(template="show_reminder")) == 2, "another show is not touched"
+    again = office.story(guests=(TARAS,))
+    again.show_id = story.show_id
+    await office.hear(again.issued())
+    assert len(await office.messages(template="show_reminder")) == 2, "a show without reminders makes none"
