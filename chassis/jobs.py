@@ -37,6 +37,8 @@ class Job:
     name: str
     every_seconds: float
     run: Callable[[Database], Awaitable[int]]
+    rest_seconds: float = 0
+    """The longest pause while there is nothing to do; each is half as long again as the one before. Work ends it."""
     alone: bool = False
     """In one replica at a time. Should the database lose the lock and not us, two may run it for a moment."""
     leave: Callable[[], None] = _nothing
@@ -70,6 +72,13 @@ class Turn:
         self._connection, self._ours = None, False
 
 
+def next_pause(job: Job, pause: float, done: int) -> float:
+    """After a run that did `done`, with `pause` before it."""
+    if done:
+        return 0
+    return max(job.every_seconds, min(pause * 1.5, job.rest_seconds))
+
+
 async def run_forever(job: Job, db: Database, turn: Turn) -> None:
     pause = job.every_seconds
     led = False
@@ -88,6 +97,6 @@ async def run_forever(job: Job, db: Database, turn: Turn) -> None:
             if mine:
                 metrics.JOB_RUNS.labels(job.name, "ok").inc()
                 metrics.JOB_DONE.labels(job.name).inc(done)
-            pause = 0 if done else job.every_seconds if mine else min(job.every_seconds, STANDBY_SECONDS)
+            pause = next_pause(job, pause, done) if mine else min(job.every_seconds, STANDBY_SECONDS)
         # Replicas spread out instead of meeting at the same rows.
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311

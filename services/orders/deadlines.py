@@ -23,7 +23,7 @@ AT_ONCE = 50
 
 def deadline_jobs(settings: Settings) -> list[Job]:
     return [
-        Job("deadlines", 0.5, partial(pass_deadlines, settings)),
+        Job("deadlines", 0.5, partial(pass_deadlines, settings), rest_seconds=2),
         Job("measures", 15, measure, alone=True, leave=metrics.unsay),
     ]
 

@@ -40,8 +40,8 @@ Providers = Mapping[str, PaymentProvider]
 
 def payment_jobs(providers: Providers, settings: Settings) -> list[Job]:
     return [
-        Job("payments", 0.5, partial(follow_payments, providers, settings)),
-        Job("refunds", 0.5, partial(send_refunds, providers)),
+        Job("payments", 0.5, partial(follow_payments, providers, settings), rest_seconds=2),
+        Job("refunds", 0.5, partial(send_refunds, providers), rest_seconds=2),
     ]
 
 
