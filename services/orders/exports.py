@@ -21,11 +21,11 @@ from sqlalchemy import func, select
 
 from chassis.db import Database
 from chassis.money import major
-from contracts.orders import FunnelStage
 from services.orders.errors import TooManyRows
 from services.orders.listing import Filters, matching, sorted_by
 from services.orders.models import Order, OrderLine
-from services.orders.views import METHOD_LABELS, STAGE_LABELS
+from services.orders.saved_view import view_of
+from services.orders.views import METHOD_LABELS, label_of
 
 HEADINGS = (
     "Order",
@@ -63,8 +63,9 @@ def harmless(text: str) -> str:
 
 async def chosen(db: Database, organisation: UUID, filters: Filters, limit: int) -> list[UUID]:
     """The orders of an export in their order. Raises `TooManyRows`."""
-    statement = sorted_by(select(Order.id).where(*matching(organisation, filters)), filters.sort)
     async with db.for_organisation(organisation) as session:
+        view, _ = await view_of(session, organisation)
+        statement = sorted_by(select(Order.id).where(*matching(organisation, filters, view)), filters.sort)
         ids = list(await session.scalars(statement.limit(limit + 1)))
     if len(ids) > limit:
         raise TooManyRows(f"These are more than {limit} orders. Export them in parts, such as by date.", limit=limit)
@@ -157,7 +158,7 @@ def _row(order: Order, quantity: int) -> list[Any]:
         int(quantity),
         major(order.money(order.total)),
         order.currency,
-        STAGE_LABELS[order.stage or FunnelStage.INTERESTED.value][0],
+        label_of(order)[0],
         order.payment_status,
         METHOD_LABELS.get(order.payment_method or "", ""),
         major(order.money(order.paid)),

@@ -17,6 +17,7 @@ from chassis.pages import cut, moment, read_cursor
 from chassis.texts import STORABLE, like
 from contracts.orders import FunnelStage, PaymentMethod, PaymentStatus
 from services.orders.models import Order, OrderLine, Payment
+from services.orders.saved_view import View, view_of
 
 PAID = FunnelStage.PAID.value
 
@@ -87,16 +88,15 @@ class Page(Filters):
     cursor: str | None = None
 
 
-def matching(organisation: UUID, filters: Filters, *, default_view: bool = True) -> list[ColumnElement[bool]]:
-    """The conditions of a filter. Without a status, the default view shows paid orders of shows and all of products
-    (ORD-7, GAP-19)."""
+def matching(organisation: UUID, filters: Filters, view: View | None = None) -> list[ColumnElement[bool]]:
+    """The conditions of a filter. Without a status, what the organisation's default `view` shows (ORD-7, GAP-19)."""
     conditions: list[ColumnElement[bool]] = [Order.organisation == organisation, Order.deleted_at.is_(None)]
     if filters.stage:
         conditions.append(Order.stage.in_([stage.value for stage in filters.stage]))
     if filters.status:
         conditions.append(Order.payment_status.in_([status.value for status in filters.status]))
-    if default_view and not (filters.stage or filters.status or filters.all or filters.ids or filters.refund_due):
-        conditions.append(or_(Order.stage == PAID, Order.offer_id.is_not(None)))
+    if view is not None and not (filters.stage or filters.status or filters.all or filters.ids or filters.refund_due):
+        conditions.append(view.condition())
     return conditions + _narrowed(filters)
 
 
@@ -167,7 +167,8 @@ async def list_orders(
     quantity = (
         select(func.coalesce(func.sum(OrderLine.quantity), 0)).where(OrderLine.order_id == Order.id).scalar_subquery()
     )
-    statement = select(Order, quantity, column.label("sorted")).where(*matching(organisation, page))
+    view, _ = await view_of(session, organisation)
+    statement = select(Order, quantity, column.label("sorted")).where(*matching(organisation, page, view))
     if page.cursor:
         last = read_cursor(page.cursor, KINDS.get(page.sort.value.lstrip("-"), str))
         key = tuple_(column, Order.id)
@@ -211,7 +212,7 @@ class Totals(BaseModel):
 
 async def totals(session: AsyncSession, organisation: UUID, filters: Filters) -> Totals:
     """Over the filtered orders; over all, when nothing is filtered."""
-    where = matching(organisation, filters, default_view=False)
+    where = matching(organisation, filters)
     counts = select(
         func.count(),
         func.count().filter(Order.stage == FunnelStage.AWAITING_PAYMENT.value),

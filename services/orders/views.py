@@ -32,6 +32,34 @@ STAGE_LABELS = {
 """ORD-13: what was placed and not paid is marked "New" in orange, what was paid "Paid" in green."""
 
 
+class OrderStatus(StrEnum):
+    """What became of an order that was placed: a view over its stage and its payments (GAP-15, GAP-18)."""
+
+    AWAITING_PAYMENT = "awaiting_payment"
+    PAID = "paid"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    CANCELLED = "cancelled"
+
+
+def status_of(order: Order) -> OrderStatus | None:
+    """None before it was placed. It is refunded when the money is back, and cancelled until then."""
+    if order.stage == FunnelStage.PAID:
+        partly = order.payment_status == PaymentStatus.PARTIALLY_REFUNDED
+        return OrderStatus.PARTIALLY_REFUNDED if partly else OrderStatus.PAID
+    if order.stage == FunnelStage.CANCELLED:
+        back = order.sold and order.paid == order.refunded and order.payment_status != PaymentStatus.HOLD
+        return OrderStatus.REFUNDED if back and order.total else OrderStatus.CANCELLED
+    return OrderStatus.AWAITING_PAYMENT if order.stage == FunnelStage.AWAITING_PAYMENT else None
+
+
+def label_of(order: Order) -> tuple[str, str]:
+    """Word and colour in the list."""
+    if status_of(order) is OrderStatus.REFUNDED:
+        return "Refunded", "red"
+    return STAGE_LABELS[order.stage or FunnelStage.INTERESTED.value]
+
+
 class Registered(BaseModel):
     """What the person entered when registering on the platform: the lower row (ORD-26, REG-6)."""
 
@@ -105,6 +133,7 @@ class OrderRow(BaseModel):
     number: str
     version: int
     stage: FunnelStage
+    status: OrderStatus | None
     label: str
     colour: str
     payment_status: PaymentStatus
@@ -163,12 +192,13 @@ class HistoryView(BaseModel):
 
 
 def row_view(order: Order, quantity: int) -> dict[str, Any]:
-    label, colour = STAGE_LABELS[order.stage or FunnelStage.INTERESTED.value]
+    label, colour = label_of(order)
     return {
         "id": order.id,
         "number": order.number,
         "version": order.version,
         "stage": order.stage or FunnelStage.INTERESTED,
+        "status": status_of(order),
         "label": label,
         "colour": colour,
         "payment_status": order.payment_status,

@@ -69,6 +69,45 @@ async def test_the_table_shows_paid_orders_and_all_columns(stage: Stage) -> None
     }
 
 
+async def test_an_organisation_saves_its_default_view(stage: Stage) -> None:
+    paid, new = (await stage.buy())["id"], await placed(stage)
+    path = "/orders/default-view"
+    seen = await stage.staff("GET", path)
+    assert seen.json == {"shows": ["paid"], "products": None}
+    assert [row["id"] for row in await listed(stage)] == [paid]
+    both = {"shows": ["paid", "awaiting_payment"], "products": []}
+    assert (await stage.staff("PUT", path, json=both)).status == 428
+    assert (await stage.call("PUT", path, json=both, headers=stage.as_staff(Role.SUPPORT))).status == 403
+    version = int(seen.headers["ETag"].strip('"v'))
+    saved = await stage.staff("PUT", path, json=both, version=version)
+    assert (saved.status, saved.json) == (200, both)
+    assert (await stage.staff("PUT", path, json={}, version=version)).status == 412
+    assert {row["id"] for row in await listed(stage)} == {paid, new}
+    export = (await stage.staff("GET", "/orders/export.csv")).text
+    assert len(export.splitlines()) == 3, "the export is the table"
+    assert [row["id"] for row in await listed(stage, "?stage=paid")] == [paid], "who asks for a stage gets it"
+    assert (await stage.staff("GET", "/orders/totals")).json["orders"] == 2
+    await stage.staff("PUT", path, json={"shows": None}, version=version + 1)
+    assert {row["id"] for row in await listed(stage)} == {paid, new}
+    foreign = await stage.call("GET", path, headers=stage.as_staff(organisation=uuid4()))
+    assert foreign.json == {"shows": ["paid"], "products": None}
+
+
+async def test_the_status_of_an_order_over_its_life(stage: Stage) -> None:
+    """A view over stage and payments, which stay as they are (GAP-15, GAP-18)."""
+    order = await placed(stage)
+    assert (await stage.card(order))["status"] == "awaiting_payment"
+    await stage.staff("POST", f"/orders/{order}/cancel")
+    assert (await stage.card(order))["status"] == "cancelled"
+    card = await stage.buy()
+    assert card["status"] == "paid"
+    path = f"/orders/{card['id']}/refunds"
+    await stage.staff("POST", path, json={"line_ids": [card["lines"][0]["line_id"]]})
+    await stage.order_becomes(card["id"], status="partially_refunded", label="Paid")
+    await stage.staff("POST", path, json={})
+    await stage.order_becomes(card["id"], status="refunded", stage="cancelled", label="Refunded")
+
+
 @pytest.mark.shows("ORD-14")
 async def test_four_totals(stage: Stage) -> None:
     await stage.buy()

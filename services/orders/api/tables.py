@@ -8,17 +8,20 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.responses import Response
 
+from chassis.concurrency import IfMatch, set_etag
 from chassis.edge import Caller, Tx
 from chassis.logging import get_logger
 from chassis.problems import raises
 from contracts.money import Money
 from services.orders import ledger
-from services.orders.api.common import Config, Db, Staff
+from services.orders.api.common import Config, Db, MoneyStaff, Staff
 from services.orders.enrolments import students
 from services.orders.errors import TooManyRows
 from services.orders.exports import chosen, export_csv, export_xlsx
 from services.orders.listing import Filters, Page, Totals, already_paid, list_orders, totals
+from services.orders.saved_view import View, save_view, view_of
 from services.orders.views import OrderRow, row_view
 
 router = APIRouter(tags=["orders"])
@@ -32,7 +35,7 @@ class OrderList(BaseModel):
 
 @router.get("/orders")
 async def orders_table(page: Annotated[Page, Query()], caller: Staff, tx: Tx) -> OrderList:
-    """The table (ORD-7..22). Without a status it shows paid orders of shows and all orders of products."""
+    """The table (ORD-7..22). Without a status it shows what the default view says."""
     rows, cursor = await list_orders(tx, caller.staff_organisation, page)
     paid = await already_paid(tx, caller.staff_organisation, [order for order, _ in rows])
     items = [OrderRow(**row_view(order, quantity), already_paid=order.id in paid) for order, quantity in rows]
@@ -43,6 +46,21 @@ async def orders_table(page: Annotated[Page, Query()], caller: Staff, tx: Tx) ->
 async def orders_totals(filters: Annotated[Filters, Query()], caller: Staff, tx: Tx) -> Totals:
     """Income, orders, new unpaid orders and paid orders (ORD-14)."""
     return await totals(tx, caller.staff_organisation, filters)
+
+
+@router.get("/orders/default-view")
+async def read_view(caller: Staff, tx: Tx, response: Response) -> View:
+    """Which stages the table shows where none is asked for."""
+    view, version = await view_of(tx, caller.staff_organisation)
+    set_etag(response, version)
+    return view
+
+
+@router.put("/orders/default-view")
+async def write_view(view: View, caller: MoneyStaff, tx: Tx, seen: IfMatch, response: Response) -> View:
+    """Saves it for the whole organisation (GAP-19)."""
+    set_etag(response, await save_view(tx, caller.staff_organisation, view, seen, caller.actor))
+    return view
 
 
 class ExportFilters(Filters):

@@ -4,6 +4,7 @@ from services.orders.models.base import Base
 from services.orders.models.catalogue import Account, Enrolment, Offer, Organisation
 from services.orders.models.money import LedgerEntry, Payment, PaymentEvent, Refund, WebhookEvent
 from services.orders.models.order import HistoryEntry, Note, Order, OrderLine
+from services.orders.models.saved_view import SavedView
 
 __all__ = [
     "Account",
@@ -19,5 +20,6 @@ __all__ = [
     "Payment",
     "PaymentEvent",
     "Refund",
+    "SavedView",
     "WebhookEvent",
 ]
