@@ -34,6 +34,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/shows/{show_id}"): {"name": "Stolen"},
     ("PUT", "/shows/{show_id}/price-zones"): {"price_zones": []},
     ("POST", "/shows/{show_id}/price-zones/assign"): {"seats": ["1-5"], "price": PRICE},
+    ("PUT", "/shows/{show_id}/reminder"): {"hours": 0},
     ("PATCH", "/customers/{customer_id}"): {"name": "Stolen"},
     ("PUT", "/customers/{customer_id}/blacklist"): {"reason": "stolen"},
     ("PUT", "/accounts/{account_id}/roles"): {"roles": ["ticket_desk"]},
