@@ -39,8 +39,7 @@ def test_every_released_type_is_in_the_changelog() -> None:
     words = (CONTRACTS / "CHANGELOG.md").read_text()
     for name in (path.stem for path in (CONTRACTS / "released").glob("*.json")):
         topic, _, verb = name.rpartition(".v")[0].rpartition(".")
-        line = next(line for line in words.splitlines() if f"`{topic}`" in line)
-        assert verb in line, name
+        assert any(verb in line for line in words.splitlines() if f"`{topic}`" in line), name
 
 
 @pytest.mark.parametrize("name", TYPES)
