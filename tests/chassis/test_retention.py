@@ -7,6 +7,7 @@ import importlib
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
@@ -15,6 +16,7 @@ from chassis.db import Database
 from chassis.jobs import Job, Turn, run_forever
 from chassis.retention import Rule, forget, of_every_service, retention_job
 from chassis.settings import ServiceSettings
+from deploy.platform.databases import DatabaseUrls
 from deploy.platform.ports import SERVICES
 from tests.chassis import probe
 from tests.harness import Postgres, eventually
@@ -80,6 +82,12 @@ async def test_every_service_can_forget_what_it_says_it_forgets(postgres: Postgr
     assert "DELETE FROM" not in walls.rotation(service)
 
 
+KILL = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE locktype = 'advisory' AND granted AND datname = current_database()
+"""
+
+
 class Diary:
     """A job that notes in whose name it ran."""
 
@@ -94,21 +102,29 @@ class Diary:
         return Job("diary", 0.02, run, alone=True, leave=lambda: self.lines.append(f"{name} left"))
 
 
-async def test_a_job_done_alone_runs_in_one_replica_and_moves_when_that_one_dies(db: Database) -> None:
+async def test_a_job_done_alone_runs_in_one_replica_and_moves_when_that_one_dies(
+    db: Database, urls: DatabaseUrls
+) -> None:
     diary = Diary()
     first, second = Turn(db), Turn(db)
     one = asyncio.create_task(run_forever(diary.job("first"), db, first))
-    await eventually(lambda: len(diary.lines) > 3)
-    two = asyncio.create_task(run_forever(diary.job("second"), db, second))
-    await eventually(lambda: len(diary.lines) > 10)
-    assert set(diary.lines) == {"first"}
-    kill = text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted")
-    one.cancel()
-    async with db.as_worker() as session:
-        await session.execute(kill)
-    await eventually(lambda: "second" in diary.lines)
-    two.cancel()
-    second.give_up()
+    two: asyncio.Task[None] | None = None
+    try:
+        await eventually(lambda: len(diary.lines) > 3)
+        two = asyncio.create_task(run_forever(diary.job("second"), db, second))
+        await eventually(lambda: len(diary.lines) > 10)
+        assert set(diary.lines) == {"first"}
+        one.cancel()
+        colleague = await asyncpg.connect(urls.worker)
+        await colleague.execute(KILL)
+        await colleague.close()
+        await eventually(lambda: "second" in diary.lines)
+    finally:
+        for task in (one, two):
+            if task is not None:
+                task.cancel()
+        first.give_up()
+        second.give_up()
 
 
 async def test_a_replica_whose_turn_is_over_unsays_what_it_said(db: Database) -> None:
