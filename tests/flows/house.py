@@ -5,100 +5,25 @@ Everything they do goes through the gateway, and what they are told is read in t
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from pypdf import PdfReader
 from uuid_utils.compat import uuid7
 
 from contracts.accounts import Role
-from deploy.platform.mailcatcher import Mail
+from tests.flows.people import Person
 from tests.flows.stage import Stage
 from tests.harness import eventually
 from tests.ticketing.plans import plan
 
-PASSWORD = "correct horse battery"
 CARD = {"number": "4242 4242 4242 4242", "expiry": "12/34", "cvc": "123"}
 A_MARCH = datetime(2094, 3, 8, 17, tzinfo=UTC)
 
 
 def uah(minor: int) -> dict[str, Any]:
     return {"minor": minor, "currency": "UAH"}
-
-
-@dataclass
-class Person:
-    """Somebody at the gateway: unknown, signed in with a cookie, or a program of theirs with an API key."""
-
-    platform: Stage
-    name: str
-    email: str
-    phone: str | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def contact(self) -> dict[str, str | None]:
-        """What is typed into a form about this person."""
-        return {"name": self.name, "email": self.email, "phone": self.phone}
-
-    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """Status and answer; keyword names are headers (`order_key` is `Order-Key`)."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.platform.ask(method, path, body, headers=self.headers | named)
-
-    async def must(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        status, answer = await self.ask(method, path, body, **headers)
-        assert status < 300, (method, path, status, answer)
-        return answer
-
-    async def get(self, path: str) -> Any:
-        return await self.must("GET", path)
-
-    async def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        return await self.must("POST", path, body, **headers)
-
-    async def edit(self, path: str, change: dict[str, Any], part: str = "", method: str = "PATCH") -> Any:
-        """Changes a thing, or a part of it, of which this person has just seen the newest version."""
-        async with self.platform.http.get(self.platform.url + path, headers=self.headers) as seen:
-            version = seen.headers["ETag"]
-        return await self.must(method, path + part, change, if_match=version)
-
-    async def register(self) -> None:
-        """Opens an account on the platform with the data of this person, and stays signed in."""
-        new = {"email": self.email, "name": self.name, "phone": self.phone, "password": PASSWORD, "locale": "uk"}
-        await self._enter("/auth/register", new)
-
-    async def sign_in(self) -> None:
-        await self._enter("/auth/sign-in", {"email": self.email, "password": PASSWORD})
-
-    async def _enter(self, path: str, form: dict[str, Any]) -> None:
-        async with self.platform.http.post(self.platform.url + path, json=form) as answer:
-            body = await answer.json()
-            assert answer.status < 300, body
-            (cookie,) = answer.cookies.values()
-            self.headers = {"Cookie": f"{cookie.key}={cookie.value}", "X-CSRF-Token": body["csrf_token"]}
-
-    async def letters(self, count: int = 1) -> list[Mail]:
-        """The first `count` mails of this person, oldest first; no more have come by then."""
-        found = self.platform.mail.to
-        await eventually(lambda: len(found(self.email)) >= count, timeout=30)
-        mails = found(self.email)
-        assert len(mails) == count, [mail.subject for mail in mails]
-        return mails
-
-
-def tickets_in(mail: Mail) -> list[str]:
-    """The text of each ticket that a mail brings as PDF."""
-    assert [file.content_type for file in mail.attachments] == ["application/pdf"], mail.subject
-    return pages(mail.attachments[0].content)
-
-
-def pages(pdf: bytes) -> list[str]:
-    """The text of each page."""
-    return [page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages]
 
 
 @dataclass

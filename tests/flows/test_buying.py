@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flows.house import CARD, House, tickets_in, uah
+from tests.flows.house import CARD, House, uah
+from tests.flows.people import tickets_in
 
 
 @pytest.mark.shows("ORD-6", "ORD-27", "ORD-28", "ORD-30", "ORD-35", "ORD-88", "ORD-94", "ORD-108")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.house import House, Person
+from tests.flows.house import House
+from tests.flows.people import Person
 from tests.harness import eventually
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from contracts.accounts import Role
 from services.gateway import accounts
-from tests.flows.house import PASSWORD, House
+from tests.flows.house import House
+from tests.flows.people import PASSWORD
 from tests.harness import ROOT
 from tests.ticketing.plans import plan
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.flows.house import House, Person, tickets_in, uah
+from tests.flows.house import House, uah
+from tests.flows.people import Person, tickets_in
 from tests.harness import eventually
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.house import House, Order, Person, pages, tickets_in
+from tests.flows.house import House, Order
+from tests.flows.people import Person, pages, tickets_in
 from tests.harness import eventually
 
 

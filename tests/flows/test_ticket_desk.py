@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.flows.house import House, tickets_in, uah
+from tests.flows.house import House, uah
+from tests.flows.people import tickets_in
 from tests.harness import eventually
 
 

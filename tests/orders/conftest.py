@@ -13,7 +13,8 @@ from services.orders.main import create
 from services.orders.settings import Settings
 from tests.harness import Kafka, Postgres, TokenMint, serve
 from tests.orders.fake_provider import FakeProvider
-from tests.orders.stage import Stage, own_group, running_ticketing
+from tests.orders.stage import Stage, own_group
+from tests.orders.ticketing import running_ticketing
 
 
 @pytest.fixture(scope="package")

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
-import re
-import zipfile
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,38 +11,8 @@ import pytest
 from contracts import orders
 from contracts.accounts import Role
 from tests.harness import eventually
+from tests.orders.desk import entered_by_staff, listed, placed
 from tests.orders.stage import Stage
-
-NUMBER = r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"
-
-
-async def placed(stage: Stage, **more: Any) -> str:
-    customer = more.pop("customer", None)
-    hold = stage.ticketing.hold(stage.organisation, **more)
-    answer = await stage.checkout(hold, **({"customer": customer} if customer else {}))
-    assert answer.status == 201, answer
-    return str(hold.hold_id)
-
-
-async def entered_by_staff(stage: Stage, name: str) -> tuple[str, str]:
-    """A course, and an order of it that staff entered."""
-    course = {
-        "kind": "course",
-        "sku": uuid4().hex[:8],
-        "name": "Режисура",
-        "price": {"minor": 9_900, "currency": "UAH"},
-    }
-    offer: str = (await stage.staff("POST", "/offers", json=course)).json["offer_id"]
-    customer = {"last_name": name, "email": f"{uuid4().hex[:8]}@example.com"}
-    answer = await stage.staff("POST", "/orders", json={"offer_id": offer, "customer": customer})
-    assert answer.status == 201, answer
-    return offer, answer.json["id"]
-
-
-async def listed(stage: Stage, query: str = "") -> list[dict[str, Any]]:
-    answer = await stage.staff("GET", f"/orders{query}")
-    assert answer.status == 200, answer
-    return answer.json["items"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.shows("ORD-7", "ORD-8", "ORD-9")
@@ -338,61 +304,6 @@ async def test_deleted_orders_leave_the_lists_and_keep_their_money(stage: Stage)
     version = (await stage.card(unpaid))["version"]
     assert (await stage.staff("DELETE", f"/orders/{unpaid}", version=version)).status == 204
     await eventually(lambda: stage.ticketing.told(unpaid, orders.OrderCancelled))
-
-
-@pytest.mark.shows("ORD-20", "ORD-22", "ORD-60", "RPT-2", "RPT-3")
-async def test_the_export_is_the_table_as_filtered_and_sorted(stage: Stage) -> None:
-    """The way of ORD-20: one offer, every status, sorted by user; then the table is exported."""
-    show = uuid4()
-    for number, name in enumerate(("Ганна", "борис", "Андрій")):
-        customer = {"name": name, "email": f"{number}@example.com"}
-        last = await placed(stage, show_id=show, customer=customer, price=10_000 + number)
-    await stage.staff("POST", f"/orders/{last}/mark-paid")
-    await placed(stage)
-    await entered_by_staff(stage, "Юрій")
-    every_status = "&".join(f"stage={one.value}" for one in orders.FunnelStage)
-    for narrowed, count in ((f"show_id={show}", 3), ("", 5)):
-        for sort in ("user", "-user", "status", "-total", "number", "created_at", "-title"):
-            query = f"?{every_status}&{narrowed}&sort={sort}"
-            table = [row["number"] for row in await listed(stage, query)]
-            assert len(table) == count
-            as_csv = (await stage.staff("GET", f"/orders/export.csv{query}")).text.removeprefix("\ufeff")
-            assert [row["Order"] for row in csv.DictReader(io.StringIO(as_csv))] == table
-            workbook = await stage.staff("GET", f"/orders/export.xlsx{query}")
-            assert re.findall(NUMBER, sheet_of(workbook.body)) == table
-    by_user = await listed(stage, f"?{every_status}&show_id={show}&sort=user")
-    assert [row["customer"]["name"] for row in by_user] == ["Андрій", "борис", "Ганна"]
-
-
-def sheet_of(workbook: bytes) -> str:
-    with zipfile.ZipFile(io.BytesIO(workbook)) as archive:
-        return archive.read("xl/worksheets/sheet1.xml").decode()
-
-
-async def test_an_export_is_harmless(stage: Stage) -> None:
-    evil = '=HYPERLINK("http://evil.example";"click")'
-    await placed(stage, customer={"name": evil, "phone": "+380671234567"})
-    await placed(stage, customer={"name": "  +1", "email": "plus@example.com"})
-    await placed(stage, customer={"name": "Ольга Кобилянська", "email": "olha@example.com"})
-    answer = await stage.staff("GET", "/orders/export.csv?stage=awaiting_payment&sort=user&delimiter=;")
-    assert answer.status == 200
-    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
-    assert answer.body.startswith(b"\xef\xbb\xbf")
-    lines = answer.text.removeprefix("\ufeff").split("\r\n")
-    assert lines[0].startswith("Order;Client;E-mail;Phone;Product;Quantity;Price;")
-    names = [line.split(";")[1] for line in lines[1:4]]
-    assert names[0] == "'+1"
-    assert names[1].startswith("\"'=HYPERLINK")
-    assert names[2] == "Ольга Кобилянська"
-    assert ";380671234567;" in lines[2]
-    assert ";250.00;UAH;New;" in lines[3]
-    filtered = await stage.staff("GET", "/orders/export.csv?customer=olha&all=true")
-    assert filtered.text.count("\r\n") == 2
-    workbook = await stage.staff("GET", "/orders/export.xlsx?stage=awaiting_payment&sort=user")
-    sheet = sheet_of(workbook.body)
-    assert "<f>" not in sheet
-    assert sheet.index("+1") < sheet.index("HYPERLINK") < sheet.index("Ольга Кобилянська")
-    assert "<v>250</v>" in sheet
 
 
 async def test_another_organisation_and_buyers_see_nothing(stage: Stage) -> None:

@@ -1,9 +1,11 @@
-"""Exports while others work: none blocks the service, holds a connection for its reader, or is cut off in silence."""
+"""Exports are the table as filtered, block nobody, hold no connection for a slow reader, and end early never unsaid."""
 
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
+import re
 import time
 import zipfile
 from pathlib import Path
@@ -13,13 +15,16 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from contracts import orders
 from services.orders import exports
 from services.orders.errors import TooManyRows
 from services.orders.exports import HEADINGS, chosen, export_csv, export_xlsx
 from services.orders.listing import Filters
+from tests.orders.desk import entered_by_staff, listed, placed
 from tests.orders.stage import Stage
 
 MANY = 5_000
+NUMBER = r"\b[0-9A-Z]{4}-[0-9A-Z]{4}\b"
 ALL = Filters(all=True)
 
 
@@ -110,3 +115,58 @@ async def test_more_than_the_limit_is_refused_and_the_limit_told(many: Stage) ->
         assert (refused.status, refused.json["type"], refused.json["limit"]) == (422, "/problems/too-many-rows", 10)
     many.settings.export_rows = 100_000
     assert UUID(int=0) not in await chosen(many.db, many.organisation, ALL, MANY)
+
+
+@pytest.mark.shows("ORD-20", "ORD-22", "ORD-60", "RPT-2", "RPT-3")
+async def test_the_export_is_the_table_as_filtered_and_sorted(stage: Stage) -> None:
+    """The way of ORD-20: one offer, every status, sorted by user; then the table is exported."""
+    show = uuid4()
+    for number, name in enumerate(("Ганна", "борис", "Андрій")):
+        customer = {"name": name, "email": f"{number}@example.com"}
+        last = await placed(stage, show_id=show, customer=customer, price=10_000 + number)
+    await stage.staff("POST", f"/orders/{last}/mark-paid")
+    await placed(stage)
+    await entered_by_staff(stage, "Юрій")
+    every_status = "&".join(f"stage={one.value}" for one in orders.FunnelStage)
+    for narrowed, count in ((f"show_id={show}", 3), ("", 5)):
+        for sort in ("user", "-user", "status", "-total", "number", "created_at", "-title"):
+            query = f"?{every_status}&{narrowed}&sort={sort}"
+            table = [row["number"] for row in await listed(stage, query)]
+            assert len(table) == count
+            as_csv = (await stage.staff("GET", f"/orders/export.csv{query}")).text.removeprefix("\ufeff")
+            assert [row["Order"] for row in csv.DictReader(io.StringIO(as_csv))] == table
+            workbook = await stage.staff("GET", f"/orders/export.xlsx{query}")
+            assert re.findall(NUMBER, sheet_of(workbook.body)) == table
+    by_user = await listed(stage, f"?{every_status}&show_id={show}&sort=user")
+    assert [row["customer"]["name"] for row in by_user] == ["Андрій", "борис", "Ганна"]
+
+
+def sheet_of(workbook: bytes) -> str:
+    with zipfile.ZipFile(io.BytesIO(workbook)) as archive:
+        return archive.read("xl/worksheets/sheet1.xml").decode()
+
+
+async def test_an_export_is_harmless(stage: Stage) -> None:
+    evil = '=HYPERLINK("http://evil.example";"click")'
+    await placed(stage, customer={"name": evil, "phone": "+380671234567"})
+    await placed(stage, customer={"name": "  +1", "email": "plus@example.com"})
+    await placed(stage, customer={"name": "Ольга Кобилянська", "email": "olha@example.com"})
+    answer = await stage.staff("GET", "/orders/export.csv?stage=awaiting_payment&sort=user&delimiter=;")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.body.startswith(b"\xef\xbb\xbf")
+    lines = answer.text.removeprefix("\ufeff").split("\r\n")
+    assert lines[0].startswith("Order;Client;E-mail;Phone;Product;Quantity;Price;")
+    names = [line.split(";")[1] for line in lines[1:4]]
+    assert names[0] == "'+1"
+    assert names[1].startswith("\"'=HYPERLINK")
+    assert names[2] == "Ольга Кобилянська"
+    assert ";380671234567;" in lines[2]
+    assert ";250.00;UAH;New;" in lines[3]
+    filtered = await stage.staff("GET", "/orders/export.csv?customer=olha&all=true")
+    assert filtered.text.count("\r\n") == 2
+    workbook = await stage.staff("GET", "/orders/export.xlsx?stage=awaiting_payment&sort=user")
+    sheet = sheet_of(workbook.body)
+    assert "<f>" not in sheet
+    assert sheet.index("+1") < sheet.index("HYPERLINK") < sheet.index("Ольга Кобилянська")
+    assert "<v>250</v>" in sheet

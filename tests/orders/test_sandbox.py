@@ -18,7 +18,8 @@ from services.orders.payments.providers import build_providers
 from services.orders.settings import Settings
 from tests.harness import Kafka, Postgres, TokenMint, eventually, serve
 from tests.orders.fake_provider import FakeProvider
-from tests.orders.stage import Stage, own_group, running_ticketing
+from tests.orders.stage import Stage, own_group
+from tests.orders.ticketing import running_ticketing
 
 Asgi = Callable[..., Awaitable[None]]
 KEY = {"Authorization": "Bearer development-only-sandbox-key"}

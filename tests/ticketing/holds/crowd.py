@@ -116,3 +116,11 @@ async def answers(lanes: Sequence[Lane], requests: Sequence[Request]) -> list[An
     for number, request in enumerate(requests):
         lanes[number % len(lanes)].join(request)
     return await asyncio.gather(*(request.future for request in requests), return_exceptions=True)
+
+
+async def holders(db, layout) -> dict[str, Any]:
+    async with db.as_worker() as session:
+        rows = await session.execute(
+            text("SELECT seat, hold_id FROM held_seat WHERE show_id = :show"), {"show": layout.show_id}
+        )
+        return {row.seat: row.hold_id for row in rows}

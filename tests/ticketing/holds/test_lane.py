@@ -7,8 +7,6 @@ import contextlib
 import random
 import re
 import time
-from collections import Counter
-from typing import Any
 
 import asyncpg
 import pytest
@@ -18,21 +16,11 @@ from uuid_utils.compat import uuid7
 from chassis.db import Database
 from contracts.envelope import decode
 from contracts.ticketing import HoldPlaced
-from services.ticketing.errors import OutcomeUnknown, SaleBusy
 from services.ticketing.holds import statement
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Granted, Refused
-from services.ticketing.models import Base
 from tests.ticketing.conftest import settings_for
-from tests.ticketing.holds.crowd import answers, ask, let_run_out, make_show, open_lane
-
-
-async def holders(db, layout) -> dict[str, Any]:
-    async with db.as_worker() as session:
-        rows = await session.execute(
-            text("SELECT seat, hold_id FROM held_seat WHERE show_id = :show"), {"show": layout.show_id}
-        )
-        return {row.seat: row.hold_id for row in rows}
+from tests.ticketing.holds.crowd import answers, ask, holders, let_run_out, make_show, open_lane
 
 
 async def test_64_requests_for_one_seat_have_one_winner_in_order_of_arrival(db):
@@ -237,156 +225,3 @@ async def test_a_hold_and_its_event_are_written_together(db):
     assert event.data.expires_at == got.expires_at
     assert event.data.total.minor == 20_000
     assert event.data == HoldPlaced.model_validate(event.data.model_dump())
-
-
-async def test_a_queue_that_is_full_or_too_slow_says_try_later(db):
-    layout = await make_show(db, 1, 20)
-    async with open_lane(db, queue=5) as lane:
-        requests = [ask(layout, f"1-{n}", wait=0) for n in range(1, 7)]
-        for request in requests[:5]:
-            lane.join(request)
-        with pytest.raises(SaleBusy) as busy:
-            lane.join(requests[5])
-        assert busy.value.headers["Retry-After"]
-        got = await asyncio.gather(*(request.future for request in requests[:5]), return_exceptions=True)
-        assert all(isinstance(answer, SaleBusy) for answer in got)
-        assert await holders(db, layout) == {}
-
-
-async def test_the_lane_survives_the_loss_of_its_connection(db, urls, postgres):
-    layout = await make_show(db, 20, 50)
-    keys = list(layout.offers)
-    database = urls.owner.rpartition("/")[2]
-    connections: list[asyncpg.Connection] = []
-
-    async def connect():
-        connections.append(await db.pin())
-        return connections[-1]
-
-    executioner = await asyncpg.connect(postgres.url(database))
-
-    async def kill() -> None:
-        for _ in range(15):
-            await asyncio.sleep(0.02)
-            if connections:
-                await executioner.execute("SELECT pg_terminate_backend($1)", connections[-1].get_server_pid())
-
-    async with open_lane(db, connect, batch=16) as lane:
-        requests = [ask(layout, keys[n % len(keys)]) for n in range(1500)]
-        _, got = await asyncio.gather(kill(), answers([lane], requests))
-    await executioner.close()
-    assert len(connections) > 1
-    assert all(isinstance(answer, Granted | Refused) for answer in got), Counter(type(a) for a in got)
-    won = {r.hold_id: r.keys[0] for r, answer in zip(requests, got, strict=True) if isinstance(answer, Granted)}
-    # Whoever was told so has the seat, and nobody has one without having been told.
-    assert {seat: hold for hold, seat in won.items()} == await holders(db, layout)
-    assert len(won) == len(keys)
-
-
-async def test_a_commit_whose_answer_was_lost_is_found_again(db):
-    """The connection breaks after the commit: the buyer is told of the hold that was placed, once."""
-    layout = await make_show(db)
-
-    class Deaf:
-        """Carries the statement out and loses the answer."""
-
-        def __init__(self, connection: asyncpg.Connection) -> None:
-            self._connection = connection
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._connection, name)
-
-        async def fetch(self, *args: Any) -> Any:
-            await self._connection.fetch(*args)
-            raise ConnectionResetError("cable cut")
-
-    calls = 0
-
-    async def connect() -> Any:
-        nonlocal calls
-        calls += 1
-        connection = await db.pin()
-        return Deaf(connection) if calls == 1 else connection
-
-    request = ask(layout, "1-1")
-    async with open_lane(db, connect) as lane:
-        (got,) = await answers([lane], [request])
-    assert calls == 2
-    assert isinstance(got, Granted)
-    assert await holders(db, layout) == {"1-1": request.hold_id}
-
-
-async def test_nobody_waits_for_ever_while_the_database_is_away(db):
-    async def connect() -> Any:
-        raise ConnectionRefusedError("no database")
-
-    layout = await make_show(db)
-    async with open_lane(db, connect) as lane:
-        (got,) = await asyncio.wait_for(answers([lane], [ask(layout, "1-1", wait=0.3)]), 5)
-    assert isinstance(got, OutcomeUnknown)
-
-
-async def test_nobody_waits_for_a_flusher_that_hangs(db, monkeypatch):
-    """A request in the batch, one behind it and one in the queue: all are told after `ANSWER_SECONDS`."""
-    hanging = asyncio.Event()
-
-    async def connect() -> Any:
-        hanging.set()
-        await asyncio.get_running_loop().create_future()
-
-    layout = await make_show(db)
-    taken, behind, queued = ask(layout, "1-1"), ask(layout, "1-1"), ask(layout, "1-2")
-    async with open_lane(db, connect) as lane:
-        lane.join(taken)
-        lane.join(behind)
-        await hanging.wait()
-        lane.join(queued)
-        lane.fail_overdue()
-        assert not any(request.future.done() for request in (taken, behind, queued))
-        monkeypatch.setattr("services.ticketing.holds.lane.ANSWER_SECONDS", 0)
-        lane.fail_overdue()
-        got = await asyncio.gather(taken.future, behind.future, queued.future, return_exceptions=True)
-    assert all(isinstance(answer, OutcomeUnknown) for answer in got)
-
-
-async def test_one_bad_hold_does_not_harm_its_batch(db):
-    """A request that the database refuses (here: a NUL byte) fails alone."""
-    layout = await make_show(db)
-    good = [ask(layout, f"1-{n}") for n in range(1, 6)]
-    bad = ask(layout, "1-9")
-    bad.keys = ("1-9\x00",)
-    async with open_lane(db) as lane:
-        got = await answers([lane], [*good[:3], bad, *good[3:]])
-    assert isinstance(got[3], asyncpg.PostgresError)
-    assert sum(isinstance(answer, Granted) for answer in got) == 5
-
-
-@pytest.mark.parametrize("sql", [statement.TAKE_SEATS, statement.FIND_HOLDS, statement.SESSION])
-async def test_the_hot_statements_fit_the_tables(db, sql):
-    """PostgreSQL prepares them against the migrated tables, and every table and column they write is mapped."""
-    connection = await db.pin()
-    try:
-        await connection.prepare(sql)
-    finally:
-        await connection.close()
-    for name, columns in re.findall(r"INSERT INTO (\w+) \(([^)]*)\)", sql):
-        mapped = Base.metadata.tables[name]
-        written = {column.strip() for column in columns.split(",")}
-        assert written <= set(mapped.columns.keys())
-        needed = {c.name for c in mapped.columns if not c.nullable and c.server_default is None and c.identity is None}
-        assert needed <= written
-    for name in re.findall(r"(?:FROM|JOIN|UPDATE) (held_seat|hold|show|outbox)\b", sql):
-        assert name in Base.metadata.tables
-
-
-async def test_the_statement_uses_indexes_however_small_the_tables_were(db):
-    connection = await db.pin()
-    try:
-        await connection.fetchrow(statement.SESSION)
-        prepared = await connection.prepare("EXPLAIN (FORMAT JSON) " + statement.TAKE_SEATS)
-        empty: list[Any] = [[] for _ in prepared.get_parameters()]
-        explained = str(await prepared.fetchval(*empty))
-    finally:
-        await connection.close()
-    assert "Seq Scan" not in explained
-    assert '"pk_held_seat"' in explained
