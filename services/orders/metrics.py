@@ -30,7 +30,7 @@ LEDGER_SUM = Gauge("orders_ledger_sum", "Sum of all ledger entries; anything but
 
 def unsay() -> None:
     """Forgets the gauges that one replica sets for all: it is another one from now on."""
-    gauges = (OVERDUE_SECONDS, REFUNDS_WAITING, REFUND_WAIT_SECONDS, UNDELIVERED, LEDGER_SUM)
+    gauges = (OVERDUE_SECONDS, REFUNDS_WAITING, REFUND_WAIT_SECONDS, REFUNDS_BY_HAND, UNDELIVERED, LEDGER_SUM)
     for gauge in gauges:
         gauge.set(0)
     IN_STAGE.clear()
