@@ -8,6 +8,8 @@ import sys
 
 import uvicorn
 
+from chassis.http import HttpProtocol
+
 GRACE_SECONDS = 5
 
 
@@ -25,7 +27,7 @@ def main() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         access_log=False,
         log_config=None,
         # Only the gateway knows which proxies to believe; uvicorn would believe any client of this machine.

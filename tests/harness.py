@@ -22,6 +22,7 @@ import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from chassis.http import HttpProtocol
 from chassis.keys import private_key
 from deploy.platform.databases import DatabaseUrls, create_service_database, drop_database
 from deploy.platform.kafka import KafkaCluster
@@ -66,7 +67,13 @@ async def serve(app: Any, port: int = 0) -> AsyncIterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", port))
     config = uvicorn.Config(
-        app, log_config=None, lifespan="on", ws="none", proxy_headers=False, timeout_graceful_shutdown=5
+        app,
+        http=HttpProtocol,
+        log_config=None,
+        lifespan="on",
+        ws="none",
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]

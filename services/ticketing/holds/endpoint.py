@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from uuid import UUID
 
 import orjson
@@ -86,13 +87,16 @@ async def _body(receive: Receive) -> bytes:
 def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, list[str]]:
     try:
         body = orjson.loads(raw)
-        show_id, hold_id, seats = UUID(show), UUID(body["hold_id"]), body["seats"]
+        show_id, hold_id, seats = _show_id(show), UUID(body["hold_id"]), body["seats"]
     except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError):
         raise HoldInvalid('Send {"hold_id": "<a new UUIDv7>", "seats": ["<seat_guid>", ...]}.') from None
     if not isinstance(seats, list) or not all(isinstance(seat, str) for seat in seats):
         raise HoldInvalid("`seats` must be a list of seat ids.")
     return show_id, hold_id, seats
 
+
+# In an on-sale it is the same few, and reading one takes as long as reading the body.
+_show_id = lru_cache(maxsize=1024)(UUID)
 
 HOLD_ROUTE = Route("/shows/{show_id}/holds", PlaceHold(), methods=["POST"])
 HOLD_ROUTE.permission = public()  # type: ignore[attr-defined]
