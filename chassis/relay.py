@@ -39,8 +39,9 @@ MAX_BATCH_BYTES = 1_000_000
 SAFETY_POLL_SECONDS = (0.02, 0.2)
 """How often to look without being woken: at first and after being idle. Other replicas' commits do not wake us."""
 BUSY = 8
-GATHER_SECONDS = 0.025
-"""While events keep coming, `BUSY` or more in two batches, they gather for so long: together they cost a fraction."""
+GATHER_SECONDS = (0.025, 0.1)
+"""While events keep coming, `BUSY` or more in two batches, they gather: a millisecond for each, within these limits.
+What a batch costs, here and at the broker and its readers, hardly depends on its size."""
 ACKNOWLEDGE_SECONDS = 20.0
 """aiokafka waits for ever while the broker is down; a batch unacknowledged by then is sent again by a new producer."""
 STANDBY_SECONDS = 0.5
@@ -170,7 +171,8 @@ class Relay:
                 idle = SAFETY_POLL_SECONDS[0]
             last, previous = previous, batch
             if batch is not None and last is not None and BUSY <= last.size + batch.size < BATCH:
-                await asyncio.sleep(GATHER_SECONDS)
+                least, most = GATHER_SECONDS
+                await asyncio.sleep(min(max(batch.size / 1000, least), most))
             elif batch is None:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._woken.wait(), idle)
