@@ -27,6 +27,7 @@ CLAIM = text("""
     ON CONFLICT DO NOTHING RETURNING key
 """)
 FIND = text("SELECT request_hash, status, headers, body FROM idempotency_key WHERE scope = :scope AND key = :key")
+FINISHED = text("SELECT true FROM idempotency_key WHERE scope = :scope AND key = :key AND status IS NOT NULL")
 KEEP = text("""
     UPDATE idempotency_key SET status = :status, headers = CAST(:headers AS json), body = :body
     WHERE scope = :scope AND key = :key
@@ -52,7 +53,10 @@ class Idempotency:
         command: Callable[[], Awaitable[Any]],
         headers: dict[str, str] | None = None,
     ) -> Response:
-        """The answer of `command`, or the one it gave the first time. Without a key the command simply runs."""
+        """The answer of `command`, or the one it gave the first time. Without a key the command simply runs.
+
+        `headers` are read after the command, which may add to them.
+        """
         if self.key is not None and not await self._claim(session):
             return await self._replay(session)
         body = orjson.dumps(jsonable_encoder(await command()))
@@ -60,6 +64,13 @@ class Idempotency:
             kept = {"status": status, "headers": orjson.dumps(headers or {}).decode(), "body": body}
             await session.execute(KEEP, {"scope": self._scope, "key": self.key, **kept})
         return Response(body, status, headers=headers, media_type="application/json")
+
+    async def answered(self, session: AsyncSession) -> Response | None:
+        """The answer that was given before, for commands that do something outside of the transaction first."""
+        if self.key is None:
+            return None
+        known = await session.scalar(FINISHED, {"scope": self._scope, "key": self.key})
+        return await self._replay(session) if known else None
 
     async def _claim(self, session: AsyncSession) -> bool:
         claim = {"scope": self._scope, "key": self.key, "hash": self._hash}

@@ -263,6 +263,23 @@ async def test_refund_in_part_then_in_full(stage: Stage) -> None:
     assert await stage.ledger_is_zero() == {"buyer": 0, "cash": 0, "sales": 0}
 
 
+async def test_asked_again_with_the_same_key_it_is_done_once(stage: Stage) -> None:
+    """Also when the version that was seen is no more, because the first request has changed it."""
+    for path, becomes in (("mark-paid", "paid"), ("cancel", "cancelled")):
+        order = await placed(stage)
+        again = {"version": (await stage.card(order))["version"], "headers": {"Idempotency-Key": uuid4().hex}}
+        answers = [await stage.staff("POST", f"/orders/{order}/{path}", json={}, **again) for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 200], path
+        assert len({str(answer.json) for answer in answers}) == 1
+        assert {answer.headers["ETag"] for answer in answers} == {f'"v{answers[0].json["version"]}"'}
+        assert [answer.headers.get("Idempotency-Replay") for answer in answers] == [None, "true", "true"]
+        assert answers[0].json["stage"] == becomes
+        other = await stage.staff(
+            "POST", f"/orders/{order}/{path}", json={"reason" if path == "cancel" else "reference": "x"}, **again
+        )
+        assert other.status == 422
+
+
 async def test_two_staff_cancel_at_once(stage: Stage) -> None:
     card = await stage.buy()
     answers = await asyncio.gather(*(stage.staff("POST", f"/orders/{card['id']}/cancel") for _ in range(4)))

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from chassis import context
-from chassis.concurrency import Seen, check_version, etag, set_etag
+from chassis.concurrency import Seen, check_version, etag
 from chassis.edge import Caller, WorkerTx, buyer, public
+from chassis.idempotency import Once
 from chassis.logging import get_logger
 from chassis.problems import Forbidden, raises
 from contracts.orders import FunnelStage
@@ -125,23 +126,28 @@ class Cancel(BaseModel):
     """In the person's own words."""
 
 
-@router.post("/orders/{order_id}/cancel")
+@router.post("/orders/{order_id}/cancel", response_model=OrderCard)
 @raises(Forbidden, NotPossibleNow)
 async def cancel(
-    order_id: UUID, caller: Anybody, key: Key, db: Db, seen: Seen, response: Response, body: Cancel | None = None
-) -> OrderCard:
+    order_id: UUID, caller: Anybody, key: Key, db: Db, once: Once, seen: Seen, body: Cancel | None = None
+) -> Response:
     """Staff cancel any order (ORD-52, ORD-53), a buyer one that is not paid (ORD-86)."""
     access = await access_to(db, order_id, key, caller, MONEY_STAFF)
+    headers: dict[str, str] = {}
     async with db.for_organisation(access.organisation) as session:
-        order = await visible_order(session, order_id, lock=True)
-        if seen is not None:
-            check_version(seen, order.version)
-        if not access.as_staff and order.stage == FunnelStage.PAID:
-            raise NotPossibleNow("A paid order is cancelled by the organiser: ask for a refund.")
-        reason = CancelReason.BY_STAFF if access.as_staff else CancelReason.BY_BUYER
-        await actions.cancel_order(session, order, reason, cause_of(caller, order), body.reason if body else "")
-        set_etag(response, order.version)
-        return await full_card(session, order) if access.as_staff else plain_card(order)
+
+        async def command() -> OrderCard:
+            order = await visible_order(session, order_id, lock=True)
+            if seen is not None:
+                check_version(seen, order.version)
+            if not access.as_staff and order.stage == FunnelStage.PAID:
+                raise NotPossibleNow("A paid order is cancelled by the organiser: ask for a refund.")
+            reason = CancelReason.BY_STAFF if access.as_staff else CancelReason.BY_BUYER
+            await actions.cancel_order(session, order, reason, cause_of(caller, order), body.reason if body else "")
+            headers["ETag"] = etag(order.version)
+            return await full_card(session, order) if access.as_staff else plain_card(order)
+
+        return await once.within(access.organisation, order_id).run(session, 200, command, headers)
 
 
 @router.get("/my-orders")

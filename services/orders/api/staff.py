@@ -11,7 +11,7 @@ from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.concurrency import IfMatch, Seen, set_etag
+from chassis.concurrency import IfMatch, Seen, etag, set_etag
 from chassis.edge import Tx
 from chassis.idempotency import Once
 from chassis.problems import raises
@@ -65,26 +65,33 @@ class MarkPaid(BaseModel):
     """Of the bank transfer or receipt."""
 
 
-@router.post("/orders/{order_id}/mark-paid")
+@router.post("/orders/{order_id}/mark-paid", response_model=OrderCard)
 @raises(NotPossibleNow)
 async def mark_paid(
     request: Request,
     order_id: UUID,
     caller: MoneyStaff,
     db: Db,
+    once: Once,
     seen: Seen,
-    response: Response,
     body: MarkPaid | None = None,
-) -> OrderCard:
+) -> Response:
     """Staff have the money (ORD-48, ORD-49, ORD-51): open card pages are closed first, then tickets are issued."""
+    headers: dict[str, str] = {}
     async with db.for_organisation(caller.staff_organisation) as session:
+        if answer := await once.answered(session):
+            return answer
         await staff_order(session, order_id, caller, seen)
     await close_open_pages(db, request.app.state.providers, order_id, cause_of(caller))
     async with db.for_organisation(caller.staff_organisation) as session:
-        order = await staff_order(session, order_id, caller)
-        await actions.mark_paid(session, order, cause_of(caller), body.reference if body else None)
-        set_etag(response, order.version)
-        return await full_card(session, order)
+
+        async def command() -> OrderCard:
+            order = await staff_order(session, order_id, caller)
+            await actions.mark_paid(session, order, cause_of(caller), body.reference if body else None)
+            headers["ETag"] = etag(order.version)
+            return await full_card(session, order)
+
+        return await once.run(session, 200, command, headers)
 
 
 class Refund(BaseModel):
