@@ -53,7 +53,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         routers=[router],
         consumer=consumers.build(settings),
         job_list=[
-            Job("deliver", DELIVER_EVERY_SECONDS, deliver, rest_seconds=1),
+            Job("deliver", DELIVER_EVERY_SECONDS, deliver),
             Job("measure", MEASURE_EVERY_SECONDS, gauges.measure, alone=True, leave=gauges.unsay),
         ],
         retention=rules(settings),

@@ -55,6 +55,7 @@ async def test_a_paid_order_voids_its_tickets_and_tells_each_participant(house: 
 async def test_money_goes_back_in_part_and_then_in_full(house: House) -> None:
     client = house.person("Соломія Крушельницька")
     order = await house.bought(client, "1-1", "1-2", "1-3")
+    await client.letters()
     first = next(line["line_id"] for line in (await order.card())["lines"] if line["reference"] == "1-1")
     await house.desk.post(f"{order.path}/refunds", {"line_ids": [first], "reason": "захворіла"})
     card = await order.becomes(payment_status="partially_refunded", stage="paid", refunded=uah(25_000))

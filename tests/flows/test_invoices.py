@@ -112,9 +112,10 @@ async def test_what_was_transferred_is_refunded_when_staff_have_sent_it(house: H
     client = house.person("Марія Заньковецька", "+380671234567")
     order = await house.hold(client, "1-1", "1-2")
     await order.check_out("invoice")
+    await client.letters()  # the order is acknowledged
     await order.mark_paid()
     card = await order.ticketed()
-    await client.letters(2)  # the order is acknowledged, the tickets
+    await client.letters(2)
 
     await house.desk.post(f"{order.path}/refunds", {"reason": "хвороба"})
     card = await order.becomes(refund_due=uah(50_000), stage="cancelled", payment_status="money_received")
