@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from sqlalchemy import text
 
 from contracts.accounts import AccountRegistered, Role
-from contracts.envelope import decode
+from contracts.envelope import Event, decode
 from contracts.orders import Customer as Orderer
+from services.crm.purchases import region_of
 from tests.crm.conftest import Service
 from tests.events import OrderStory, event, organisation_registered, publish
 from tests.harness import Kafka, eventually
@@ -20,7 +21,15 @@ from tests.harness import Kafka, eventually
 async def with_customers(crm: Service, kafka: Kafka, *people: Orderer, numbers: tuple[str, ...] = ()) -> UUID:
     """An organisation that sold something to each of these people."""
     organisation = uuid4()
-    events = [organisation_registered(organisation)]
+    await publish(kafka.bootstrap_servers, [organisation_registered(organisation)])
+
+    async def region_known() -> str | None:
+        async with crm.db.as_worker() as session:
+            return await region_of(session, organisation)
+
+    # It comes by another topic than its orders; before it, their phone numbers cannot be read.
+    await eventually(region_known)
+    events: list[Event[Any]] = []
     for n, person in enumerate(people):
         story = OrderStory(organisation, customer=person, number=numbers[n] if numbers else None)
         story.placed()
