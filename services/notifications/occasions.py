@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -89,7 +90,6 @@ def invoice_ordered(event: OrderState, pay_by: datetime | None) -> list[Draft]:
     """Tells the organisation's staff that somebody ordered an invoice (NTF-1, ORD-112)."""
     if event.payment_method is not PaymentMethod.INVOICE or event.stage is not FunnelStage.AWAITING_PAYMENT:
         return []
-    customer = event.customer
     return [
         Draft(
             template=Template.INVOICE_ORDERED,
@@ -99,11 +99,7 @@ def invoice_ordered(event: OrderState, pay_by: datetime | None) -> list[Draft]:
             params={
                 **_order(event),
                 "pay_by": pay_by.isoformat() if pay_by else None,
-                "customer": {
-                    "name": customer.name if customer else "",
-                    "email": customer.email if customer else None,
-                    "phone": customer.phone if customer else None,
-                },
+                "customer": asdict(_customer(event)),
             },
         )
     ]
@@ -155,7 +151,6 @@ def order_refunded(event: OrderRefunded) -> list[Draft]:
 
 def refund_due(event: PaymentRefundDue, customer: Person | None) -> list[Draft]:
     """Tells staff that money which came by hand is to be sent back by them (ORD-57)."""
-    person = customer or Person("")
     return [
         Draft(
             template=Template.REFUND_DUE,
@@ -165,7 +160,7 @@ def refund_due(event: PaymentRefundDue, customer: Person | None) -> list[Draft]:
             params={
                 "number": event.order_number,
                 "amount": _money(event.amount),
-                "customer": {"name": person.name, "email": person.email, "phone": person.phone},
+                "customer": asdict(customer or Person("")),
             },
         )
     ]

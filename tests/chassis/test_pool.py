@@ -17,6 +17,7 @@ from chassis.db import Database
 from chassis.edge import public
 from deploy.platform.databases import DatabaseUrls
 from tests.chassis import probe
+from tests.harness import eventually
 
 PID = text("SELECT pg_backend_pid()")
 
@@ -28,10 +29,15 @@ async def backend(db: Database) -> int:
 
 
 async def test_connections_that_the_server_closed_are_replaced(db: Database, urls: DatabaseUrls) -> None:
+    together = asyncio.Barrier(4)
+    connections: list[Any] = []
+
     async def busy() -> int:
         async with db.as_worker() as session:
             pid: int = (await session.execute(PID)).scalar_one()
-            await asyncio.sleep(0.2)
+            raw = await (await session.connection()).get_raw_connection()
+            connections.append(raw.driver_connection)
+            await together.wait()
             return pid
 
     pids = await asyncio.gather(*(busy() for _ in range(4)))
@@ -42,7 +48,7 @@ async def test_connections_that_the_server_closed_are_replaced(db: Database, url
             await colleague.execute("SELECT pg_terminate_backend($1, 5000)", pid)
     finally:
         await colleague.close()
-    await asyncio.sleep(0.1)  # the news of it is on its way to us
+    await eventually(lambda: all(connection.is_closed() for connection in connections))
     again = await asyncio.gather(*(busy() for _ in range(4)))
     assert not set(again) & set(pids)
 

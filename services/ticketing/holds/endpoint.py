@@ -29,6 +29,9 @@ from services.ticketing.holds.allowance import Allowance
 
 MAX_BODY = 512 * 1024
 
+# In an on-sale it is the same few, and reading one takes as long as reading the body.
+_show_id = lru_cache(maxsize=1024)(UUID)
+
 
 @raises(
     NoSuchShow,
@@ -94,9 +97,6 @@ def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, list[str]]:
         raise HoldInvalid("`seats` must be a list of seat ids.")
     return show_id, hold_id, seats
 
-
-# In an on-sale it is the same few, and reading one takes as long as reading the body.
-_show_id = lru_cache(maxsize=1024)(UUID)
 
 HOLD_ROUTE = Route("/shows/{show_id}/holds", PlaceHold(), methods=["POST"])
 HOLD_ROUTE.permission = public()  # type: ignore[attr-defined]
