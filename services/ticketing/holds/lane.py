@@ -17,7 +17,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -26,7 +25,8 @@ from chassis.errors import is_passing
 from chassis.logging import get_logger
 from services.ticketing import metrics
 from services.ticketing.errors import OutcomeUnknown, SaleBusy
-from services.ticketing.holds import placed, statement, terms
+from services.ticketing.holds import statement, terms
+from services.ticketing.holds.parameters import parameters
 from services.ticketing.holds.requests import Granted, Refused, Request
 
 log = get_logger(__name__)
@@ -193,18 +193,16 @@ class Lane:
     async def _take(self, requests: list[Request]) -> None:
         connection = self._connection or await self._open()
         metrics.HOLD_BATCH.observe(len(requests))
-        rows = [self.row(request) for request in requests]
+        now = datetime.fromtimestamp(time.time() + self._offset, UTC)
         async with asyncio.timeout(STATEMENT_SECONDS):
-            verdicts = await connection.fetch(
-                statement.TAKE_SEATS, *map(list, zip(*rows, strict=True)), list({r.layout.show_id for r in requests})
-            )
+            verdicts = await connection.fetch(statement.TAKE_SEATS, *parameters(requests, now))
         granted = []
         repeated = []
-        for request, row, verdict in zip(requests, rows, verdicts, strict=True):
+        for request, verdict in zip(requests, verdicts, strict=True):
             match verdict["verdict"]:
                 case "granted":
                     granted.append(request)
-                    request.answer(Granted(row[5], request.seats))
+                    request.answer(Granted(now + request.lifetime, request.seats))
                 case "known":
                     repeated.append(request)
                 case why:
@@ -228,24 +226,6 @@ class Lane:
                 request.answer(Refused("ended"))
             else:
                 request.answer(Granted(row["expires_at"], terms.from_json(row["terms"]), repeated=True))
-
-    def row(self, request: Request) -> tuple[Any, ...]:
-        """The parameters of one hold, its event ready for Kafka."""
-        layout = request.layout
-        now = datetime.fromtimestamp(time.time() + self._offset, UTC)
-        expires_at = now + request.lifetime
-        return (
-            request.hold_id,
-            layout.show_id,
-            layout.organisation,
-            layout.version,
-            statement.SEPARATOR.join(request.keys),
-            expires_at,
-            now + request.latest,
-            request.account_id,
-            terms.to_json(request.seats),
-            *placed.event(request, now, expires_at),
-        )
 
     async def _open(self) -> asyncpg.Connection[asyncpg.Record]:
         connection = await self._connect()

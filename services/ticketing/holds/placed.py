@@ -12,7 +12,7 @@ from contracts.ticketing import HoldPlaced
 from services.ticketing.holds.requests import Request, total
 
 
-def event(request: Request, now: datetime, expires_at: datetime) -> tuple[bytes, str]:
+def event(request: Request, now: datetime, expires_at: datetime) -> tuple[str, str]:
     """Value and headers as the outbox keeps them, of a hold placed `now`."""
     layout = request.layout
     hold_id = request.text_id
@@ -36,4 +36,4 @@ def event(request: Request, now: datetime, expires_at: datetime) -> tuple[bytes,
         correlation_id=hold_id,
         traceparent=request.traceparent,
     )
-    return orjson.dumps(data, option=orjson.OPT_UTC_Z), orjson.dumps(list(headers.items())).decode()
+    return orjson.dumps(data, option=orjson.OPT_UTC_Z).decode(), orjson.dumps(list(headers.items())).decode()

@@ -12,8 +12,9 @@ see that it is stopped.
 
 from __future__ import annotations
 
-SEPARATOR = "\x1f"
-"""Between the seats of a hold in one text; no seat id contains control characters."""
+BETWEEN_SEATS = "\x1f"
+BETWEEN_HOLDS = "\x1e"
+"""Neither seat ids nor JSON contain control characters."""
 
 LOST_RACE = "22012"
 """SQLSTATE division_by_zero."""
@@ -31,17 +32,20 @@ SELECT set_config('enable_seqscan', 'off', false),
 TAKE_SEATS = """
 WITH request AS MATERIALIZED (
     SELECT *
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::timestamptz[], $7::timestamptz[],
-                $8::uuid[], $9::text[], $10::bytea[], $11::text[])
-         WITH ORDINALITY AS request (hold_id, show_id, organisation, show_version, seats, expires_at, latest_at,
-                                     account_id, terms, value, headers, n)
+    FROM unnest(string_to_array($1, chr(30))::uuid[], string_to_array($2, chr(30))::uuid[],
+                string_to_array($3, chr(30))::uuid[], string_to_array($4, chr(30))::bigint[],
+                string_to_array($5, chr(30)), string_to_array($6, chr(30), '')::uuid[],
+                string_to_array($7, chr(30)), string_to_array($8, chr(30)), string_to_array($9, chr(30)),
+                $10::timestamptz[], $11::timestamptz[])
+         WITH ORDINALITY AS request (hold_id, show_id, organisation, show_version, seats, account_id, terms, value,
+                                     headers, expires_at, latest_at, n)
 ), wanted AS MATERIALIZED (
     SELECT request.n, request.show_id, seat.seat
     FROM request CROSS JOIN LATERAL string_to_table(request.seats, chr(31)) AS seat (seat)
 ), open_show AS MATERIALIZED (
     SELECT id, organisation, status, starts_at, version FROM show WHERE id = ANY($12::uuid[]) ORDER BY id FOR SHARE
 ), known AS MATERIALIZED (
-    SELECT id FROM hold WHERE id = ANY($1::uuid[])
+    SELECT id FROM hold WHERE id = ANY(string_to_array($1, chr(30))::uuid[])
 ), blocked AS MATERIALIZED (
     SELECT wanted.n, array_agg(wanted.seat ORDER BY wanted.seat) AS seats
     FROM wanted
@@ -82,7 +86,7 @@ WITH request AS MATERIALIZED (
     FROM judged WHERE verdict = 'granted' ORDER BY n
 ), published AS (
     INSERT INTO outbox (topic, key, value, headers)
-    SELECT 'ticketing.hold', convert_to(hold_id::text, 'UTF8'), value, headers::json
+    SELECT 'ticketing.hold', convert_to(hold_id::text, 'UTF8'), convert_to(value, 'UTF8'), headers::json
     FROM judged WHERE verdict = 'granted' ORDER BY n
 )
 SELECT judged.n, judged.verdict, judged.lost, clock_timestamp() AS now,

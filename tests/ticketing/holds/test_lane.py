@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import re
-import time
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -17,7 +17,7 @@ from chassis.db import Database
 from contracts.envelope import decode
 from contracts.ticketing import HoldPlaced
 from services.ticketing.holds import statement
-from services.ticketing.holds.lane import Lane
+from services.ticketing.holds.parameters import parameters
 from services.ticketing.holds.requests import Granted, Refused
 from tests.ticketing.conftest import settings_for
 from tests.ticketing.holds.crowd import answers, ask, holders, let_run_out, make_show, open_lane
@@ -56,14 +56,12 @@ async def open_lanes(db, count: int):
 async def at_the_same_moment(db, sql: str) -> list[str]:
     """Two processes ask for one seat; the second statement begins before the first commits. What each is told."""
     layout = await make_show(db)
-    lane = Lane(db.pin)
     connections = [await db.pin(), await db.pin()]
     transactions = [connection.transaction() for connection in connections]
-    rows = [lane.row(ask(layout, "1-1")) for _ in connections]
+    asked = [parameters([ask(layout, "1-1")], datetime.now(UTC)) for _ in connections]
     try:
         for transaction in transactions:
             await transaction.start()
-        asked = [(*([value] for value in row), [layout.show_id]) for row in rows]
         told = [(await connections[0].fetch(sql, *asked[0]))[0]["verdict"]]
         second = asyncio.create_task(connections[1].fetch(sql, *asked[1]))
         # With the index it waits here for the first; without, it does not see it.
@@ -119,14 +117,12 @@ async def test_many_seats_in_any_order_never_lock_each_other_out(db):
     layout = await make_show(db, 1, 30)
     pick = random.Random(7)
     keys = list(layout.offers)
-    started = time.perf_counter()
     async with open_lanes(db, 8) as lanes:
         for _ in range(5):
             requests = [ask(layout, *pick.sample(keys, 6), lifetime=0.05) for _ in range(60)]
             got = await answers(lanes, requests)
             assert all(isinstance(answer, Granted | Refused) for answer in got)
             await asyncio.sleep(0.06)
-    assert time.perf_counter() - started < 15
     async with db.as_worker() as session:
         deadlocks = await session.scalar(
             text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")

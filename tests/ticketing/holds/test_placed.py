@@ -27,10 +27,10 @@ async def test_it_is_the_event_of_the_contract(db, moment, account):
     request.traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     value, stored = placed.event(request, moment, moment + timedelta(minutes=15))
     headers = outbox.headers_of(stored)
-    event = decode(headers, value)
+    event = decode(headers, value.encode())
     assert isinstance(event.data, HoldPlaced)
     assert orjson.loads(value) == orjson.loads(event.data.to_json())
-    assert value == event.data.to_json()
+    assert value.encode() == event.data.to_json()
     assert sorted(headers) == sorted(event.headers())
     assert event.key == str(request.hold_id).encode()
     assert [seat.seat for seat in event.data.seats] == ["1-1", "1-2"]

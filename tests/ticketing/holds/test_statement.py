@@ -34,8 +34,9 @@ async def test_the_statement_uses_indexes_however_small_the_tables_were(db):
     try:
         await connection.fetchrow(statement.SESSION)
         prepared = await connection.prepare("EXPLAIN (FORMAT JSON) " + statement.TAKE_SEATS)
-        empty: list[Any] = [[] for _ in prepared.get_parameters()]
-        explained = str(await prepared.fetchval(*empty))
+        empty: dict[str, Any] = {"text": ""}
+        given = [empty.get(parameter.name, []) for parameter in prepared.get_parameters()]
+        explained = str(await prepared.fetchval(*given))
     finally:
         await connection.close()
     assert "Seq Scan" not in explained

@@ -1,0 +1,39 @@
+"""What the statement that takes seats is given for a batch of holds, each with its event ready for Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from services.ticketing.holds import placed, terms
+from services.ticketing.holds.requests import Request
+from services.ticketing.holds.statement import BETWEEN_HOLDS, BETWEEN_SEATS
+
+
+def parameters(requests: Sequence[Request], now: datetime) -> list[Any]:
+    """Those of `TAKE_SEATS`, for holds placed `now`.
+
+    A column of texts travels as one text: of each element of an array asyncpg asks whether it is an array itself.
+    """
+    columns = zip(*(_texts(request, now) for request in requests), strict=True)
+    return [
+        *map(BETWEEN_HOLDS.join, columns),
+        [now + request.lifetime for request in requests],
+        [now + request.latest for request in requests],
+        list({request.layout.show_id for request in requests}),
+    ]
+
+
+def _texts(request: Request, now: datetime) -> tuple[str, ...]:
+    layout = request.layout
+    return (
+        request.text_id,
+        layout.text_id,
+        layout.text_organisation,
+        str(layout.version),
+        BETWEEN_SEATS.join(request.keys),
+        str(request.account_id or ""),
+        terms.to_json(request.seats),
+        *placed.event(request, now, now + request.lifetime),
+    )
