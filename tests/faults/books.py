@@ -53,6 +53,52 @@ PAYMENTS = """
 """
 
 
+TAMPERINGS = {
+    "a ticket that was voided behind everybody's back": (
+        "ticketing",
+        "UPDATE ticket SET voided_at = now() WHERE id = (SELECT id FROM ticket WHERE voided_at IS NULL LIMIT 1)",
+    ),
+    "a ticket of another order": (
+        "ticketing",
+        """
+        UPDATE ticket SET order_id = (SELECT id FROM order_record WHERE id <> ticket.order_id LIMIT 1)
+        WHERE id = (SELECT id FROM ticket WHERE voided_at IS NULL LIMIT 1)
+        """,
+    ),
+    "seats that are never given up": (
+        "ticketing",
+        "UPDATE hold SET status = 'active' WHERE id = (SELECT id FROM hold LIMIT 1)",
+    ),
+    "half a posting": (
+        "orders",
+        """
+        INSERT INTO ledger (transaction_id, organisation, order_id, account, amount, currency, why)
+        SELECT gen_random_uuid(), organisation, order_id, account, 1, currency, why FROM ledger LIMIT 1
+        """,
+    ),
+    "money that never came": (
+        "orders",
+        "UPDATE payments SET amount = amount + 1 WHERE id = (SELECT id FROM payments WHERE stage = 'received' LIMIT 1)",
+    ),
+    "a refund that the bank has not made": (
+        "orders",
+        "UPDATE refunds SET amount = amount + 1 WHERE id = (SELECT id FROM refunds WHERE done LIMIT 1)",
+    ),
+    "an event that never leaves": (
+        "crm",
+        "INSERT INTO outbox (topic, key, value, headers) VALUES ('crm.customer', '', '', '[]')",
+    ),
+    "a mail that never leaves": (
+        "notifications",
+        """
+        UPDATE message SET status = 'pending', due_at = now()
+        WHERE message_id = (SELECT message_id FROM message LIMIT 1)
+        """,
+    ),
+}
+"""What the books must notice, by service and as a statement that does it to one row."""
+
+
 class Books:
     """A connection to each database, and one to the bank, which survive nothing: open them when all parts are back."""
 
@@ -106,6 +152,20 @@ class Books:
             if payment["provider"] == "sandbox":
                 wrong += await self._at_the_bank(payment)
         return wrong
+
+    async def unnoticed(self) -> list[str]:
+        """The control: what is done to the databases, and undone at once, without anybody seeing it here."""
+        unseen = []
+        for what, (service, statement) in TAMPERINGS.items():
+            tampering = self._databases[service].transaction()
+            await tampering.start()
+            try:
+                done = await self._databases[service].execute(statement)
+                if not done.endswith(" 1") or not (await self.under_way() or await self.disagreements()):
+                    unseen.append(f"{what} ({done})")
+            finally:
+                await tampering.rollback()
+        return unseen
 
     async def _at_the_bank(self, payment: Mapping[str, Any]) -> list[str]:
         if payment["reference"] is None:
