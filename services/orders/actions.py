@@ -20,6 +20,8 @@ from services.orders.process import happenings as h
 from services.orders.process.state import CancelReason, Delivery
 from services.orders.settings import Settings
 
+FIELDS = ("name", "email", "phone")
+
 
 async def mark_paid(session: AsyncSession, order: Order, cause: Cause, reference: str | None = None) -> None:
     """Staff have the money: writes a manual payment; tickets follow (ORD-48, ORD-51). Raises `NotPossibleNow`."""
@@ -113,7 +115,8 @@ class OrderChange(BaseModel):
 async def change_order(
     session: AsyncSession, order: Order, change: OrderChange, cause: Cause, settings: Settings
 ) -> None:
-    """ORD-59. Raises `BadContact` or `NotPossibleNow`."""
+    """ORD-59. The history says who was called what before (ORD-66). Raises `BadContact` or `NotPossibleNow`."""
+    before = _contacts(order)
     region = await region_of(session, order.organisation, settings.phone_region)
     if change.customer is not None:
         customer = contact(change.customer, region, "the customer")
@@ -128,4 +131,17 @@ async def change_order(
         holder = contact(person, region, person.name)
         row.participant_name = holder.name
         row.participant_email, row.participant_phone = holder.email, holder.phone
-    await changed(session, order, "changed", cause)
+    changes = [
+        {"of": of, "field": field, "before": before[of, field], "after": value}
+        for (of, field), value in _contacts(order).items()
+        if value != before[of, field]
+    ]
+    await changed(session, order, "changed", cause, changes=changes)
+
+
+def _contacts(order: Order) -> dict[tuple[str, str], str | None]:
+    """Every name, address and number of an order: of the customer, or of the participant of a line by its id."""
+    people = {"customer": (order.customer_name, order.customer_email, order.customer_phone)}
+    for line in order.lines:
+        people[str(line.id)] = line.participant_name, line.participant_email, line.participant_phone
+    return {(of, field): value for of, known in people.items() for field, value in zip(FIELDS, known, strict=True)}

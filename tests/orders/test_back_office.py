@@ -306,6 +306,31 @@ async def test_stale_edits_are_refused(stage: Stage) -> None:
     assert told.customer.name == "Інше Імʼя"
 
 
+@pytest.mark.shows("ORD-66")
+async def test_the_history_says_who_was_called_what_before(stage: Stage) -> None:
+    order = await placed(stage)
+    card = await stage.card(order)
+    line = card["lines"][0]
+    guest = {"name": "Guest", "email": "guest@example.com"}
+    change = {
+        "customer": {"name": card["customer"]["name"], "email": "other@example.com"},
+        "participants": [{"line_id": line["line_id"], **guest}],
+    }
+    answer = await stage.staff("PATCH", f"/orders/{order}", json=change, version=card["version"])
+    assert answer.status == 200, answer
+    (entry,) = [
+        e for e in (await stage.staff("GET", f"/orders/{order}/history")).json["items"] if e["what"] == "changed"
+    ]
+    before = {("customer", "email"): card["customer"]["email"], ("customer", "phone"): card["customer"]["phone"]}
+    before |= {(line["line_id"], field): line["participant"][field] for field in ("name", "email", "phone")}
+    after = {("customer", "email"): "other@example.com", ("customer", "phone"): None}
+    after |= {(line["line_id"], "phone"): None, **{(line["line_id"], field): value for field, value in guest.items()}}
+    expected = {key: (old, after[key]) for key, old in before.items() if old != after[key]}
+    assert {(c["of"], c["field"]): (c["before"], c["after"]) for c in entry["details"]["changes"]} == expected
+    assert {field for _, field in expected} >= {"email", "name"}
+    assert entry["actor"] == "staff@example.com"
+
+
 @pytest.mark.shows("ORD-54")
 async def test_deleted_orders_leave_the_lists_and_keep_their_money(stage: Stage) -> None:
     card = await stage.buy()
