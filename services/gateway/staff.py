@@ -65,39 +65,41 @@ async def create_staff(new: NewStaff, caller: Giver, request: Request, response:
     _require_may_give(caller, new.roles)
     password = passwords.one_time_password()
     password_hash = await passwords.hash_password(password)
-    code = None
     async with db_of(request).as_worker() as session:
         account = await accounts.find_account(session, new.email, lock=True)
-        if account is None:
-            account = await accounts.create_account(
-                session,
-                email=new.email,
-                name=new.name,
-                phone=new.phone,
-                locale=new.locale,
-                password_hash=password_hash,
-                one_time=True,
-                memberships={organisation: new.roles},
-                made_by=organisation,
-            )
-        elif _membership(account, organisation) is not None:
-            raise Conflict("This person works for the organisation already; change their roles instead.")
-        else:
+        if account is not None:
+            if _membership(account, organisation) is not None:
+                raise Conflict("This person works for the organisation already; change their roles instead.")
             code = await accounts.set_roles(session, account, organisation, new.roles, invited=True)
-            # Until the person confirms, the organisation learns nothing of them but what it entered itself.
-            shown = AccountOut(id=account.id, email=new.email, name=new.name, phone=new.phone, locale=new.locale)
             set_etag(response, account.version)
-            return NewStaffOut(
-                **shown.model_dump(),
-                version=account.version,
-                roles=new.roles,
-                confirmed=False,
-                one_time_password=None,
-                invitation_code=code,
-            )
+            return _invited(account, new, code)
+        account = await accounts.create_account(
+            session,
+            email=new.email,
+            name=new.name,
+            phone=new.phone,
+            locale=new.locale,
+            password_hash=password_hash,
+            one_time=True,
+            memberships={organisation: new.roles},
+            made_by=organisation,
+        )
         answer = _staff_out(account, account.memberships[0])
         set_etag(response, answer.version)
     return NewStaffOut(**answer.model_dump(), one_time_password=password, invitation_code=None)
+
+
+def _invited(account: Account, new: NewStaff, code: str | None) -> NewStaffOut:
+    """Until the person confirms, the organisation learns nothing of them but what it entered itself."""
+    shown = AccountOut(id=account.id, email=new.email, name=new.name, phone=new.phone, locale=new.locale)
+    return NewStaffOut(
+        **shown.model_dump(),
+        version=account.version,
+        roles=new.roles,
+        confirmed=False,
+        one_time_password=None,
+        invitation_code=code,
+    )
 
 
 @router.put("/accounts/{account_id}/roles")

@@ -13,7 +13,7 @@ from sqlalchemy.orm import selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from contracts.orders import FunnelStage, LineKind
-from services.orders import process
+from services.orders import models, process
 from services.orders.errors import IdTaken
 from services.orders.models import Order
 from services.orders.process.state import (
@@ -78,45 +78,48 @@ def state_of(order: Order) -> process.State:
     """What the pure process sees of the rows."""
     return State(
         stage=FunnelStage(order.stage) if order.stage else None,
-        lines=tuple(
-            Line(
-                id=row.id,
-                reference=row.reference,
-                amount=row.total,
-                is_seat=row.kind == LineKind.SEAT,
-                state=LineState(row.state),
-                request=row.request_id,
-                refund=row.refund_id,
-            )
-            for row in order.lines
-        ),
-        payments=tuple(
-            Payment(
-                id=row.id,
-                provider=row.provider,
-                asked=row.asked,
-                stage=PaymentStage(row.stage),
-                amount=row.amount,
-                observed_at=row.observed_at,
-                wanted=Wanted(row.wanted) if row.wanted else None,
-            )
-            for row in order.payments
-        ),
-        refunds=tuple(
-            Refund(
-                id=row.id,
-                payment=row.payment_id,
-                amount=row.amount,
-                line_ids=tuple(row.line_ids),
-                done=row.done,
-                failures=row.failures,
-            )
-            for row in order.refunds
-        ),
+        lines=tuple(map(_line, order.lines)),
+        payments=tuple(map(_payment, order.payments)),
+        refunds=tuple(map(_refund, order.refunds)),
         sold=order.sold,
         delivery=Delivery(order.delivery),
         hold_released=order.hold_released,
         due_at=order.due_at,
         cancelled_from=FunnelStage(order.cancelled_from) if order.cancelled_from else None,
         cancel_reason=CancelReason(order.cancel_reason) if order.cancel_reason else None,
+    )
+
+
+def _line(row: models.OrderLine) -> Line:
+    return Line(
+        id=row.id,
+        reference=row.reference,
+        amount=row.total,
+        is_seat=row.kind == LineKind.SEAT,
+        state=LineState(row.state),
+        request=row.request_id,
+        refund=row.refund_id,
+    )
+
+
+def _payment(row: models.Payment) -> Payment:
+    return Payment(
+        id=row.id,
+        provider=row.provider,
+        asked=row.asked,
+        stage=PaymentStage(row.stage),
+        amount=row.amount,
+        observed_at=row.observed_at,
+        wanted=Wanted(row.wanted) if row.wanted else None,
+    )
+
+
+def _refund(row: models.Refund) -> Refund:
+    return Refund(
+        id=row.id,
+        payment=row.payment_id,
+        amount=row.amount,
+        line_ids=tuple(row.line_ids),
+        done=row.done,
+        failures=row.failures,
     )

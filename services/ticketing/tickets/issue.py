@@ -19,7 +19,7 @@ from services.ticketing import metrics
 from services.ticketing.halls.places import Place
 from services.ticketing.shows.layout import Layout
 from services.ticketing.tickets.codes import Codes
-from services.ticketing.tickets.recipients import bundles, holder_of
+from services.ticketing.tickets.recipients import Bundle, bundles, holder_of
 from services.ticketing.tickets.tables import Document, OrderRecord, TicketRow
 
 LINK = "ticket-document"
@@ -51,27 +51,9 @@ async def issue(
     tickets: list[Ticket] = []
     documents: list[TicketDocument] = []
     for bundle in bundles(order, lines):
-        document = Document(
-            id=uuid7(),
-            organisation=record.organisation,
-            order_id=record.id,
-            locale=order.locale,
-            name=bundle.recipient.name,
-            email=bundle.recipient.email,
-            phone=bundle.recipient.phone,
-        )
-        session.add(document)
-        await session.flush()
-        values = [_values(printer, record, layout, order, line, document.id) for line in bundle.lines]
-        rows = list(await session.scalars(insert(TicketRow).returning(TicketRow, sort_by_parameter_order=True), values))
+        rows, document = await _print_for(session, printer, record, layout, order, bundle)
         tickets += [to_ticket(row) for row in rows]
-        documents.append(
-            TicketDocument(
-                recipient=bundle.recipient,
-                ticket_ids=tuple(row.id for row in rows),
-                url=printer.url(document.id, record.organisation),
-            )
-        )
+        documents.append(document)
     metrics.TICKETS.labels("issued").inc(len(tickets))
     outbox.add(
         session,
@@ -88,6 +70,27 @@ async def issue(
         version=record.version,
         correlation_id=str(record.id),
     )
+
+
+async def _print_for(
+    session: AsyncSession, printer: Printer, record: OrderRecord, layout: Layout, order: OrderPaid, bundle: Bundle
+) -> tuple[list[TicketRow], TicketDocument]:
+    """The tickets of one recipient, and their document."""
+    document = Document(
+        id=uuid7(),
+        organisation=record.organisation,
+        order_id=record.id,
+        locale=order.locale,
+        name=bundle.recipient.name,
+        email=bundle.recipient.email,
+        phone=bundle.recipient.phone,
+    )
+    session.add(document)
+    await session.flush()
+    values = [_values(printer, record, layout, order, line, document.id) for line in bundle.lines]
+    rows = list(await session.scalars(insert(TicketRow).returning(TicketRow, sort_by_parameter_order=True), values))
+    url = printer.url(document.id, record.organisation)
+    return rows, TicketDocument(recipient=bundle.recipient, ticket_ids=tuple(row.id for row in rows), url=url)
 
 
 def to_ticket(row: TicketRow) -> Ticket:

@@ -80,28 +80,31 @@ async def order_paid(
         await _refuse(session, record, hold, [line.reference for line in wanted], "the show is closed")
         return
     names = [line.reference for line in wanted]
-    taken = await seats.keep(
-        session,
-        organisation=organisation,
-        show_id=order.show_id,
-        hold_id=order.order_id,
-        seats=names,
-        until=None,
-    )
-    if lost := set(names) - taken:
+    if lost := await _sell(session, hold, organisation, order.show_id, order.order_id, names):
         await _refuse(session, record, hold, sorted(lost), "the seats were sold to somebody else")
         # What a hold that had ended before took again just now.
         await seats.free(session, order.show_id, order.order_id, names)
         return
-    if hold is not None:
-        spare = set(hold.seats) - {line.reference for line in wanted}
-        await seats.free(session, hold.show_id, hold.id, sorted(spare))
-        hold.status = HoldStatus.CONVERTED
-        hold.version += 1
     record.stage = OrderStage.ISSUED
     record.version += 1
     await session.flush()
     await issue(session, printer, record, layout, order, wanted)
+
+
+async def _sell(
+    session: AsyncSession, hold: Hold | None, organisation: UUID, show_id: UUID, hold_id: UUID, names: Sequence[str]
+) -> set[str]:
+    """Keeps these seats of the hold for ever and lets go of its others. Returns those that somebody else has: then
+    the hold is as it was."""
+    taken = await seats.keep(
+        session, organisation=organisation, show_id=show_id, hold_id=hold_id, seats=names, until=None
+    )
+    lost = set(names) - taken
+    if hold is not None and not lost:
+        await seats.free(session, show_id, hold_id, sorted(set(hold.seats) - taken))
+        hold.status = HoldStatus.CONVERTED
+        hold.version += 1
+    return lost
 
 
 async def order_cancelled(session: AsyncSession, organisation: UUID, order: OrderCancelled | OrderExpired) -> None:

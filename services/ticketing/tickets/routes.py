@@ -22,7 +22,7 @@ from services.ticketing import metrics
 from services.ticketing.errors import DocumentVoid
 from services.ticketing.halls.places import Place
 from services.ticketing.halls.tables import Hall
-from services.ticketing.people import people_by_email, profile_of
+from services.ticketing.people import Person, people_by_email, profile_of
 from services.ticketing.roles import READERS
 from services.ticketing.schemas import Body, Price
 from services.ticketing.shows.tables import Show
@@ -129,26 +129,26 @@ async def list_registrations(
     rows = list(await tx.scalars(query.order_by(TicketRow.number).limit(PAGE + 1)))
     page = rows[:PAGE]
     people = await people_by_email(tx, {row.holder_email for row in page if row.holder_email})
-    items = []
-    for row in page:
-        person = people.get((row.holder_email or "").lower())
-        ordered = Contact(name=row.holder_name, email=row.holder_email, phone=row.holder_phone)
-        registered = Contact(name=person.name, email=person.email, phone=person.phone) if person else None
-        items.append(
-            Registration(
-                number=str(row.number),
-                ticket_id=row.id,
-                order_id=row.order_id,
-                show_id=row.show_id,
-                seat=row.seat,
-                label=row.label,
-                ordered=ordered,
-                registered=registered,
-                contact=registered or ordered,
-                voided=row.voided_at is not None,
-            )
-        )
+    items = [_registration(row, people.get((row.holder_email or "").lower())) for row in page]
     return RegistrationList(items=items, next=str(page[-1].number) if len(rows) > PAGE else None)
+
+
+def _registration(row: TicketRow, person: Person | None) -> Registration:
+    """A ticket as the registration of its holder; `person` is the account that has the holder's address."""
+    ordered = Contact(name=row.holder_name, email=row.holder_email, phone=row.holder_phone)
+    registered = Contact(name=person.name, email=person.email, phone=person.phone) if person else None
+    return Registration(
+        number=str(row.number),
+        ticket_id=row.id,
+        order_id=row.order_id,
+        show_id=row.show_id,
+        seat=row.seat,
+        label=row.label,
+        ordered=ordered,
+        registered=registered,
+        contact=registered or ordered,
+        voided=row.voided_at is not None,
+    )
 
 
 @router.get(
