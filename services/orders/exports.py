@@ -25,7 +25,7 @@ from services.orders.errors import TooManyRows
 from services.orders.listing import Filters, matching, sorted_by
 from services.orders.models import Order, OrderLine
 from services.orders.saved_view import view_of
-from services.orders.views import METHOD_LABELS, label_of
+from services.orders.status import METHOD_LABELS, label_of
 
 HEADINGS = (
     "Order",
