@@ -44,8 +44,6 @@ class Order(Base):
     delivery: Mapped[str] = mapped_column(server_default="nothing")
     sold: Mapped[bool] = mapped_column(server_default=text("false"))
     overpaid: Mapped[bool] = mapped_column(server_default=text("false"))
-    hold_until: Mapped[datetime | None]
-    """Not used since the end of a hold is ticketing's alone; to be dropped when no older code runs."""
     hold_released: Mapped[bool] = mapped_column(server_default=text("false"))
     due_at: Mapped[datetime | None]
     """When the process must decide that a deadline has passed."""
