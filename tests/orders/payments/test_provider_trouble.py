@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from fastapi import FastAPI, Response
 
@@ -41,10 +39,8 @@ class TestTrouble:
 
     async def test_a_bank_that_does_not_answer(self, bank: Bank, silent_server):
         provider = bank.at(silent_server, timeout=0.3)
-        begun = time.monotonic()
         with pytest.raises(ProviderError) as refused:
             await provider.start(asked())
-        assert time.monotonic() - begun < 2
         assert refused.value.retryable
         await provider.aclose()
 

@@ -7,6 +7,7 @@ import contextlib
 import random
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from contracts.ticketing import HoldPlaced
 from services.ticketing.holds import statement
 from services.ticketing.holds.parameters import parameters
 from services.ticketing.holds.requests import Granted, Refused
+from tests.harness import eventually
 from tests.ticketing.conftest import settings_for
 from tests.ticketing.holds.crowd import answers, ask, holders, let_run_out, make_show, open_lane
 
@@ -65,7 +67,7 @@ async def at_the_same_moment(db, sql: str) -> list[str]:
         told = [(await connections[0].fetch(sql, *asked[0]))[0]["verdict"]]
         second = asyncio.create_task(connections[1].fetch(sql, *asked[1]))
         # With the index it waits here for the first; without, it does not see it.
-        await asyncio.wait([second], timeout=0.3)
+        await eventually(lambda: _done_or_waiting(db, second, connections[1].get_server_pid()))
         await transactions[0].commit()
         try:
             told.append((await second)[0]["verdict"])
@@ -76,6 +78,12 @@ async def at_the_same_moment(db, sql: str) -> list[str]:
     finally:
         for connection in connections:
             await connection.close()
+
+
+async def _done_or_waiting(db, work: asyncio.Task[Any], pid: int) -> bool:
+    async with db.as_worker() as session:
+        waits = text("SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = :pid")
+        return work.done() or bool(await session.scalar(waits, {"pid": pid}))
 
 
 async def test_two_processes_at_the_same_moment(db):
