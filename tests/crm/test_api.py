@@ -218,14 +218,6 @@ async def test_nobody_else_sees_a_customer(crm: Service, kafka: Kafka) -> None:
 async def test_row_level_security_stands_behind_the_statements(crm: Service, kafka: Kafka) -> None:
     organisation = await with_customers(crm, kafka, Orderer(name="Олена", email="olena@example.com"))
     tables = ("customer", "alias", "customer_order", "organisation")
-
-    async def all_there() -> bool:
-        # The organisation comes by another topic than its orders.
-        async with crm.db.as_worker() as session:
-            known = text("SELECT count(*) FROM organisation WHERE organisation = :id")
-            return bool(await session.scalar(known, {"id": organisation}))
-
-    await eventually(all_there)
     for caller, visible in ((organisation, True), (uuid4(), False), (None, False)):
         async with crm.db.for_organisation(caller) as session:
             for table in tables:

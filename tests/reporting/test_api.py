@@ -68,12 +68,12 @@ async def test_sales_of_one_show(reporting: Service, kafka: Kafka) -> None:
         if len(listed["items"]) < 2:
             return None
         totals = await reporting.get(f"/shows/{show}/totals", organisation)
-        return totals if totals["orders"] == 2 and totals["tickets"]["voided"] and totals["refunded"] else None
+        assert totals["tickets"] == {"issued": 3, "valid": 2, "voided": 1}
+        return totals if totals["orders"] == 2 and totals["refunded"] else None
 
     totals = await eventually(known)
     assert totals["show"]["name"] == "Лісова пісня"
     assert totals["income"] == [{"minor": 20_000, "currency": UAH}]
-    assert totals["tickets"] == {"issued": 3, "valid": 2, "voided": 1}
     assert totals["by_stage"] == {"awaiting_payment": 1, "paid": 1}
 
     before = await reporting.get(f"/shows/{show}/totals", organisation, to="2026-05-19")
