@@ -46,9 +46,12 @@ def tickets_issued(event: TicketsIssued) -> list[Draft]:
 
 
 def reminders(event: TicketsIssued, starts_at: datetime, hours: int, now: datetime) -> list[Draft]:
-    """A reminder for each recipient, `hours` before the show; none when that moment has passed (NTF-3)."""
+    """A reminder for each recipient, `hours` before the show; none when that moment has passed (NTF-3).
+
+    With 0 hours it waits for the beginning, when it is no longer true: staff may choose otherwise until then.
+    """
     due_at = starts_at - timedelta(hours=hours)
-    if hours <= 0 or due_at <= now:
+    if due_at <= now:
         return []
     return [
         Draft(

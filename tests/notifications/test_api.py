@@ -238,4 +238,8 @@ async def test_a_show_has_a_reminder_of_its_own(office: Office, desk: Desk):
     again = office.story(guests=(TARAS,))
     again.show_id = story.show_id
     await office.hear(again.issued())
-    assert len(await office.messages(template="show_reminder")) == 2, "a show without reminders makes none"
+    silent = await office.messages(order_id=again.order_id, template="show_reminder")
+    assert [message.due_at for message in silent] == [story.starts_at], "nobody is reminded of this show"
+    assert await choose(2, roles=organiser) == {"hours": 2, "effective_hours": 2}
+    (told,) = await office.messages(order_id=again.order_id, template="show_reminder")
+    assert told.due_at == story.starts_at - timedelta(hours=2), "also who bought while nobody was"
