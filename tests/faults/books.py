@@ -91,8 +91,8 @@ TAMPERINGS = {
     "a mail that never leaves": (
         "notifications",
         """
-        UPDATE message SET status = 'pending', due_at = now()
-        WHERE message_id = (SELECT message_id FROM message LIMIT 1)
+        UPDATE message SET due_at = now()
+        WHERE message_id = (SELECT message_id FROM message WHERE status = 'pending' LIMIT 1)
         """,
     ),
 }
