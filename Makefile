@@ -17,7 +17,7 @@ help:
 	@echo 'make test [K=expression]            all tests, on real PostgreSQL, Kafka and SMTP'
 	@echo 'make check                          format, lint, types, boundaries, migrations, contracts, requirements'
 	@echo 'make bench                          ratios against the raw limits; writes build/bench.json'
-	@echo 'make faults [SEEDS=20] [SEED=n]     kill every part while people buy, cancel and are refunded'
+	@echo 'make faults [SEEDS=20] [BROKERS=3]  kill every part while people buy, cancel and are refunded'
 	@echo 'make requirements                   which requirements are shown by a passing test'
 	@echo 'make format | lock | clean          tidy the code | lock the dependencies anew | forget local data'
 
@@ -43,7 +43,7 @@ bench: $(READY)
 	@exec $(PYTHON) -m tests.bench
 
 faults: $(READY)
-	@exec $(PYTHON) -m tests.faults --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
+	@exec $(PYTHON) -m tests.faults --seeds $(SEEDS) --brokers $(BROKERS) $(if $(SEED),--seed $(SEED))
 
 requirements: $(READY)
 	@exec $(PYTHON) -m deploy.checks.requirements report

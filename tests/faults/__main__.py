@@ -12,13 +12,17 @@ import typer
 from tests.faults.scenario import run
 
 
-def main(seeds: int = 1, seed: Annotated[int | None, typer.Option(help="The first seed")] = None) -> None:
+def main(
+    seeds: int = 1,
+    seed: Annotated[int | None, typer.Option(help="The first seed")] = None,
+    brokers: Annotated[int, typer.Option(help="1, or 3 with replication")] = 1,
+) -> None:
     """Kill every part while buyers buy, and count everything afterwards."""
     first = seed if seed is not None else random.SystemRandom().randrange(10**6)
     failed = []
     for number in range(first, first + seeds):
         try:
-            wrong = asyncio.run(run(number, typer.echo)).wrong
+            wrong = asyncio.run(run(number, typer.echo, brokers)).wrong
         except Exception:
             wrong = [traceback.format_exc()]
         for line in wrong:

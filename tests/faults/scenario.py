@@ -52,7 +52,7 @@ class Outcome:
     wrong: list[str] = field(default_factory=list)
 
 
-async def run(seed: int, say: Say = print) -> Outcome:
+async def run(seed: int, say: Say = print, brokers: int = 1) -> Outcome:
     """Plays one seed on a platform of its own."""
     began = time.monotonic()
 
@@ -62,7 +62,7 @@ async def run(seed: int, say: Say = print) -> Outcome:
     tell(f"seed {seed}")
     outcome, rng = Outcome(seed), random.Random(seed)
     async with AsyncExitStack() as stack:
-        platform = await stack.enter_async_context(Platform(scratch(stack), service_env=SETTINGS))
+        platform = await stack.enter_async_context(Platform(scratch(stack), brokers=brokers, service_env=SETTINGS))
         await found_organisation(platform)
         staff = await stack.enter_async_context(Client(platform.gateway))
         await staff.sign_in(EMAIL, PASSWORD)
