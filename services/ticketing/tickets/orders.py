@@ -94,8 +94,8 @@ async def order_paid(
 async def _sell(
     session: AsyncSession, hold: Hold | None, organisation: UUID, show_id: UUID, hold_id: UUID, names: Sequence[str]
 ) -> set[str]:
-    """Keeps these seats of the hold for ever and lets go of its others. Returns those that somebody else has: then
-    the hold is as it was."""
+    """Keeps these seats of the hold for ever and lets go of its others. Returns those that somebody else has; if there
+    are any, what was kept is the caller's to free."""
     taken = await seats.keep(
         session, organisation=organisation, show_id=show_id, hold_id=hold_id, seats=names, until=None
     )
