@@ -257,7 +257,7 @@ def test_a_link_opens_only_its_own_kind_and_thing() -> None:
         ("order", links.sign("order", subject, ORGANISATION, ttl_seconds=-60)),
         (
             "order",
-            Links(SecretStr("another secret of this test, 32")).sign("order", subject, ORGANISATION, ttl_seconds=9),
+            Links(SecretStr("another secret of this test, 32 b")).sign("order", subject, ORGANISATION, ttl_seconds=9),
         ),
     ):
         with pytest.raises(Unauthorised):
