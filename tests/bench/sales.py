@@ -28,7 +28,7 @@ from deploy.platform.postgres import BINARIES
 from tests.bench import wire
 from tests.bench.figures import Figure, Measured, compare
 
-ROUNDS = 3
+ROUNDS = 5
 SEATS = 12_000
 WARM = 300
 HOLDS = {1: 400, 8: 2_000, 64: 6_000}
