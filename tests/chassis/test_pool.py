@@ -61,6 +61,8 @@ async def test_a_connection_that_was_idle_for_long_is_asked_first(
     asked: list[Any] = []
 
     def ping(connection: Any) -> None:
+        if connection.driver_connection.get_server_pid() != first:
+            return  # of a service that another test left running in this process
         asked.append(connection)
         if not alive:
             raise OSError("the network forgot it")
