@@ -20,8 +20,6 @@ from services.orders.process import happenings as h
 from services.orders.process.state import CancelReason, Delivery
 from services.orders.settings import Settings
 
-FIELDS = ("name", "email", "phone")
-
 
 async def mark_paid(session: AsyncSession, order: Order, cause: Cause, reference: str | None = None) -> None:
     """Staff have the money: writes a manual payment; tickets follow (ORD-48, ORD-51). Raises `NotPossibleNow`."""
@@ -144,4 +142,5 @@ def _contacts(order: Order) -> dict[tuple[str, str], str | None]:
     people = {"customer": (order.customer_name, order.customer_email, order.customer_phone)}
     for line in order.lines:
         people[str(line.id)] = line.participant_name, line.participant_email, line.participant_phone
-    return {(of, field): value for of, known in people.items() for field, value in zip(FIELDS, known, strict=True)}
+    fields = ("name", "email", "phone")
+    return {(of, field): value for of, known in people.items() for field, value in zip(fields, known, strict=True)}

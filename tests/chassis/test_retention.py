@@ -134,16 +134,15 @@ async def test_a_replica_whose_turn_is_over_unsays_what_it_said(db: Database, ur
     await eventually(lambda: diary.lines)
     # One who waits in the queue has the lock the moment it is free: the first cannot take it back.
     other = await asyncpg.connect(urls.worker)
-    waiting = asyncio.create_task(other.execute(LOCK.replace("pg_try_advisory_lock", "pg_advisory_lock")))
-    async with db.as_worker() as session:
-        await eventually(
-            lambda: session.scalar(
-                text("SELECT true FROM pg_locks WHERE pid = :pid AND NOT granted"), {"pid": other.get_server_pid()}
-            )
-        )
-    turn.give_up()
-    await waiting
-    await eventually(lambda: diary.lines[-1] == "first left")
-    work.cancel()
-    turn.give_up()
-    await other.close()
+    waits = text("SELECT true FROM pg_locks WHERE pid = :pid AND NOT granted")
+    try:
+        waiting = asyncio.create_task(other.execute(LOCK.replace("pg_try_advisory_lock", "pg_advisory_lock")))
+        async with db.as_worker() as session:
+            await eventually(lambda: session.scalar(waits, {"pid": other.get_server_pid()}))
+        turn.give_up()
+        await waiting
+        await eventually(lambda: diary.lines[-1] == "first left")
+    finally:
+        work.cancel()
+        turn.give_up()
+        other.terminate()

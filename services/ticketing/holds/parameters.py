@@ -26,6 +26,7 @@ def parameters(requests: Sequence[Request], now: datetime) -> list[Any]:
 
 
 def _texts(request: Request, now: datetime) -> tuple[str, ...]:
+    """The first nine parameters, of one hold."""
     layout = request.layout
     return (
         request.text_id,

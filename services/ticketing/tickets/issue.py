@@ -51,7 +51,7 @@ async def issue(
     tickets: list[Ticket] = []
     documents: list[TicketDocument] = []
     for bundle in bundles(order, lines):
-        rows, document = await _print_for(session, printer, record, layout, order, bundle)
+        rows, document = await _issue_bundle(session, printer, record, layout, order, bundle)
         tickets += [to_ticket(row) for row in rows]
         documents.append(document)
     metrics.TICKETS.labels("issued").inc(len(tickets))
@@ -72,7 +72,7 @@ async def issue(
     )
 
 
-async def _print_for(
+async def _issue_bundle(
     session: AsyncSession, printer: Printer, record: OrderRecord, layout: Layout, order: OrderPaid, bundle: Bundle
 ) -> tuple[list[TicketRow], TicketDocument]:
     """The tickets of one recipient, and their document."""

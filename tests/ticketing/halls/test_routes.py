@@ -47,13 +47,13 @@ async def test_nobody_waits_while_a_stadium_is_checked(theatre, monkeypatch):
     loop, seen = asyncio.get_running_loop(), []
 
     def beside(work):
-        def slow(argument):
+        def watched(argument):
             served = threading.Event()
             loop.call_soon_threadsafe(served.set)
             seen.append(served.wait(10))
             return work(argument)
 
-        return slow
+        return watched
 
     monkeypatch.setattr(plans, "check", beside(plans.check))
     monkeypatch.setattr("services.ticketing.shows.board.places", beside(places))
