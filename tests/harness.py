@@ -10,11 +10,12 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 from uuid import UUID, uuid4
 
 import jwt
@@ -32,6 +33,7 @@ from deploy.platform.processes import free_ports
 ROOT = Path(__file__).parent.parent
 JARS = ROOT / ".footlights" / "kafka-jars"
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -59,6 +61,19 @@ async def eventually(check: Callable[[], Any], timeout: float = 20, interval: fl
         if time.monotonic() > deadline:
             raise failure or AssertionError(f"not within {timeout} s; the last answer was {answer!r}")
         await asyncio.sleep(interval)
+
+
+def beside(work: Callable[P, T], seen: list[bool]) -> Callable[P, T]:
+    """`work` that notes at each call whether the event loop goes on meanwhile: it does if a thread does the work."""
+    loop = asyncio.get_running_loop()
+
+    def watched(*arguments: P.args, **named: P.kwargs) -> T:
+        served = threading.Event()
+        loop.call_soon_threadsafe(served.set)
+        seen.append(served.wait(10))
+        return work(*arguments, **named)
+
+    return watched
 
 
 @contextlib.asynccontextmanager

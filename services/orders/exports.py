@@ -103,7 +103,7 @@ async def export_xlsx(db: Database, organisation: UUID, ids: Sequence[UUID]) -> 
     with tempfile.TemporaryDirectory(prefix="footlights-export-") as folder:
         file = Path(folder) / "orders.xlsx"
         async with _building:
-            sheet = _Sheet(file)
+            sheet = Sheet(file)
             async for part in rows(db, organisation, ids):
                 await asyncio.to_thread(sheet.write, part)
             await asyncio.to_thread(sheet.close)
@@ -112,7 +112,7 @@ async def export_xlsx(db: Database, organisation: UUID, ids: Sequence[UUID]) -> 
                 yield piece
 
 
-class _Sheet:
+class Sheet:
     """The workbook while it grows. Not closed, it leaves nothing but files in its folder."""
 
     def __init__(self, file: Path) -> None:

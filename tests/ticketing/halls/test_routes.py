@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from uuid import uuid4
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from contracts.accounts import Role
 from services.ticketing.halls import plan as plans
 from services.ticketing.halls.places import places
+from tests.harness import beside
 from tests.ticketing.plans import plan, two_categories
 
 
@@ -44,19 +43,9 @@ async def test_duplicate_ids_are_refused_by_name(theatre):
 
 
 async def test_nobody_waits_while_a_stadium_is_checked(theatre, monkeypatch):
-    loop, seen = asyncio.get_running_loop(), []
-
-    def beside(work):
-        def watched(argument):
-            served = threading.Event()
-            loop.call_soon_threadsafe(served.set)
-            seen.append(served.wait(10))
-            return work(argument)
-
-        return watched
-
-    monkeypatch.setattr(plans, "check", beside(plans.check))
-    monkeypatch.setattr("services.ticketing.shows.board.places", beside(places))
+    seen: list[bool] = []
+    monkeypatch.setattr(plans, "check", beside(plans.check, seen))
+    monkeypatch.setattr("services.ticketing.shows.board.places", beside(places, seen))
     await theatre.show()
     assert len(seen) >= 2
     assert all(seen), "the event loop did nothing else meanwhile"
