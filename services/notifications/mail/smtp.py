@@ -12,8 +12,6 @@ import ipaddress
 import time
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.policy import SMTP as WIRE
-from email.policy import SMTPUTF8
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
@@ -26,6 +24,7 @@ from aiosmtplib.errors import (
 
 from services.notifications import metrics
 from services.notifications.delivery.verdicts import Refused, TryLater, Unreachable
+from services.notifications.mail.wire import to_bytes
 
 CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 30.0
@@ -90,8 +89,8 @@ class Mailer:
 
     async def send(self, mail: EmailMessage, sender: str, recipient: str) -> str:
         """Returns the server's words. Raises `Refused`, `TryLater` or `Unreachable`."""
-        unicode_address = not recipient.isascii()
-        content = mail.as_bytes(policy=SMTPUTF8 if unicode_address else WIRE)
+        content = to_bytes(mail)
+        unicode_address = not content.isascii()
         async with self._lock:
             client = await self._connected()
             started, outcome = time.perf_counter(), "failed"
