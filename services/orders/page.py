@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
 from jinja2 import Environment
 
+from chassis import wall_clock
 from chassis.money import show
 from services.orders import links
 from services.orders.models import Order
@@ -90,8 +88,8 @@ def order_page(order: Order, key: str, time_zone: str) -> str:
         words=words,
         locale=order.locale,
         status=words.get(stage, stage),
-        starts_at=_moment(order.starts_at, time_zone),
-        pay_by=_moment(order.pay_by, time_zone),
+        starts_at=order.starts_at and wall_clock.show(order.starts_at, time_zone, order.locale),
+        pay_by=order.pay_by and wall_clock.show(order.pay_by, time_zone, order.locale),
         lines=[
             {
                 "title": line.title,
@@ -106,15 +104,3 @@ def order_page(order: Order, key: str, time_zone: str) -> str:
         pay_url=links.public(f"/orders/{order.id}/pay?key={key}") if payable else None,
         documents=order.documents if order.is_paid else [],
     )
-
-
-def _moment(moment: datetime | None, time_zone: str) -> str | None:
-    """On the organisation's clock, as on the ticket; UTC is named, for it is nobody's wall clock."""
-    if moment is None:
-        return None
-    try:
-        zone = ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = ZoneInfo("UTC")
-    text = moment.astimezone(zone).strftime("%Y-%m-%d %H:%M")
-    return f"{text} UTC" if zone.key == "UTC" else text

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import RowMapping, bindparam, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import wall_clock
 from services.reporting import projection
 
 NEW_UNPAID = "stage = 'awaiting_payment'"
@@ -126,7 +127,7 @@ async def scope(
     Keeps the tables from being exchanged until the transaction ends; call it first.
     """
     await projection.steady(session)
-    zone = _zone(await session.scalar(ZONE, {"organisation": organisation}))
+    zone = wall_clock.zone(await session.scalar(ZONE, {"organisation": organisation}))
     return Scope(
         organisation,
         zone,
@@ -194,13 +195,6 @@ def _money(rows: Any) -> dict[str, list[dict[str, Any]]]:
         name: [{"minor": row[name], "currency": row["currency"]} for row in rows]
         for name in ("income", "received", "refunded")
     }
-
-
-def _zone(name: str | None) -> ZoneInfo:
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from html import unescape
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from chassis import wall_clock
 from contracts import orders
 from contracts.accounts import Role
 from services.orders.deadlines import measure
@@ -45,8 +46,8 @@ async def test_the_page_of_an_order(stage: Stage) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "Очікує оплату" in page.text
     assert "Партер, ряд 1, місце 1" in page.text
-    on_the_wall = (hold.until + timedelta(days=7)).astimezone(ZoneInfo("Europe/Kyiv"))
-    assert f"<time>{on_the_wall:%Y-%m-%d %H:%M}</time>" in page.text
+    on_the_wall = wall_clock.show(hold.until + timedelta(days=7), "Europe/Kyiv", "uk")
+    assert f"<time>{on_the_wall}</time>" in unescape(page.text)
     assert "<script>" not in page.text
     assert "/pay?key=" in page.text
     to_card = await stage.call("GET", f"/orders/{hold.hold_id}/pay?key={key}")

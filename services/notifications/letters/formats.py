@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, tzinfo
-from decimal import Decimal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime
 
 from babel import Locale
-from babel.dates import format_datetime
-from babel.numbers import format_currency, get_currency_precision
 
-
-def zone(name: str) -> tzinfo:
-    """The IANA zone, or UTC for a name that this machine does not know."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
+from chassis import money, wall_clock
+from contracts.money import Money
 
 
 class Formats:
     """Formats for one language and time zone."""
 
     def __init__(self, language: str, time_zone: str) -> None:
+        self._language = language
+        self._time_zone = time_zone
         self._locale = Locale.parse(language)
-        self._zone = zone(time_zone)
 
     def when(self, moment: str | datetime) -> str:
-        """Weekday, date and time in the organisation's zone; UTC is named, for it is nobody's wall clock."""
+        """Weekday, date and time in the organisation's zone."""
         value = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-        text = format_datetime(value, "EEEE, d MMMM y, HH:mm", tzinfo=self._zone, locale=self._locale)
-        return f"{text} UTC" if str(self._zone) == "UTC" else text
+        return wall_clock.show(value, self._time_zone, self._language)
 
     def money(self, amount: Mapping[str, object]) -> str:
         """`{"minor": 12500, "currency": "UAH"}` as people of this language write it."""
-        currency = str(amount["currency"])
-        value = Decimal(int(str(amount["minor"]))).scaleb(-get_currency_precision(currency))
-        return str(format_currency(value, currency, locale=self._locale))
+        value = Money(minor=int(str(amount["minor"])), currency=str(amount["currency"]))
+        return money.show(value, self._language)
 
     def plural(self, number: int, *, other: str, one: str = "", few: str = "", many: str = "") -> str:
         """The form of a word that goes with `number`: Ukrainian 21 is `one`, Polish 21 is `many`."""

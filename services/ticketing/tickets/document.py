@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import segno
-from babel.dates import format_datetime
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 
-from chassis import money
+from chassis import money, wall_clock
 from contracts.money import Money
 from services.ticketing.tickets.fonts import WHOLE, faces
 
@@ -108,7 +106,7 @@ def _page(pdf: FPDF, document: PrintedDocument, ticket: PrintedTicket, locale: s
     size = 20 if len(document.show) <= LONG else 13
     _write(pdf, _clip(document.show), size, ACCENT, "B", height=size * 0.45)
     pdf.ln(2)
-    _field(pdf, words["when"], moment(document.starts_at, document.time_zone, locale))
+    _field(pdf, words["when"], wall_clock.show(document.starts_at, document.time_zone, locale))
     _field(pdf, words["where"], document.hall)
     _field(pdf, words["place"], ", ".join(ticket.place))
     _field(pdf, words["holder"], ticket.holder)
@@ -140,14 +138,6 @@ def _qr(pdf: FPDF, code: str, left: float, top: float) -> None:
     segno.make_qr(code, error="m", mask=QR_MASK).save(picture, kind="png", scale=6, border=4)
     picture.seek(0)
     pdf.image(picture, x=left, y=top, w=QR_SIDE, h=QR_SIDE)
-
-
-def moment(starts_at: datetime, time_zone: str, locale: str) -> str:
-    try:
-        zone = ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = ZoneInfo("UTC")
-    return format_datetime(starts_at.astimezone(zone), "EEEE, d MMMM yyyy, HH:mm zzz", locale=locale)
 
 
 def _clip(text: str) -> str:

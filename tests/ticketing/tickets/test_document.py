@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pypdf import PdfReader
 
-from chassis import money
+from chassis import money, wall_clock
 from contracts.money import Money
-from services.ticketing.tickets import document
 from services.ticketing.tickets.document import LANGUAGES, WORDS, PrintedDocument, PrintedTicket, print_document
 from services.ticketing.tickets.fonts import LETTERS
 
@@ -29,7 +28,7 @@ def printed(locale: str, holder: str = "Мар'яна Ґудзь") -> str:
 @pytest.mark.parametrize("locale", LANGUAGES)
 def test_the_small_font_has_every_word_of_ours(locale: str) -> None:
     days = [FRIDAY + timedelta(days=day) for day in range(366)]
-    words = [*WORDS[locale].values(), *(document.moment(day, ZONE, locale) for day in days)]
+    words = [*WORDS[locale].values(), *(wall_clock.show(day, ZONE, locale) for day in days)]
     prices = [money.show(Money(minor=-123_456_700, currency=code), locale) for code in ("UAH", "PLN", "EUR", "KZT")]
     assert set("".join([*words, *prices])) <= {chr(letter) for letter in LETTERS}
 
