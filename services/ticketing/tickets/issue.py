@@ -52,7 +52,8 @@ async def issue(
     documents: list[TicketDocument] = []
     for bundle in bundles(order, lines):
         rows, document = await _issue_bundle(session, printer, record, layout, order, bundle)
-        tickets += [to_ticket(row) for row in rows]
+        # In the words of the document that comes with it; staff read the organisation's.
+        tickets += [to_ticket(row, Place(**row.place).label(order.locale)) for row in rows]
         documents.append(document)
     metrics.TICKETS.labels("issued").inc(len(tickets))
     outbox.add(
@@ -93,12 +94,12 @@ async def _issue_bundle(
     return rows, TicketDocument(recipient=bundle.recipient, ticket_ids=tuple(row.id for row in rows), url=url)
 
 
-def to_ticket(row: TicketRow) -> Ticket:
+def to_ticket(row: TicketRow, label: str) -> Ticket:
     return Ticket(
         ticket_id=row.id,
         number=str(row.number),
         seat=row.seat,
-        label=row.label,
+        label=label,
         zone_name=row.zone_name,
         price=Money(minor=row.price_minor, currency=row.currency),
         holder=Holder(name=row.holder_name, email=row.holder_email, phone=row.holder_phone),

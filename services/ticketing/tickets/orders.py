@@ -150,7 +150,7 @@ async def tickets_revoked(session: AsyncSession, board: Board, organisation: UUI
             show_id=record.show_id,
             show_name=layout.name,
             starts_at=layout.starts_at,
-            tickets=tuple(to_ticket(row) for row in rows),
+            tickets=tuple(to_ticket(row, row.label) for row in rows),
             reason=revoked.reason,
             request_id=revoked.request_id,
         ),

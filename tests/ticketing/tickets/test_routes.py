@@ -111,6 +111,15 @@ async def test_a_paid_order_becomes_tickets_for_each_participant(theatre, ear):
     assert "Rząd 1, Miejsce 1" in texts[0]
 
 
+async def test_the_letter_names_the_seat_as_the_ticket_does_and_staff_read_their_own_language(theatre, ear):
+    await theatre.tell(organisation_registered(theatre.organisation, locale="uk"))
+    hold = (await theatre.hold(await theatre.show(), "1-1")).body
+    await theatre.tell(theatre.order(hold, locale="pl").paid())
+    (issued,) = await ear.about(hold["hold_id"], TicketsIssued)
+    assert [ticket.label for ticket in issued.tickets] == ["Партер, rząd 1, miejsce 1"]
+    assert [ticket["label"] for ticket in await theatre.tickets(hold["hold_id"], 1)] == ["Партер, ряд 1, місце 1"]
+
+
 async def test_registrations_show_what_was_ordered_and_what_the_person_entered(theatre, tokens):
     show = await theatre.show()
     hold = (await theatre.hold(show, "1-1", "1-2")).body
