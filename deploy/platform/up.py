@@ -36,7 +36,8 @@ class Steps:
         if state == "starting":
             self._since[part] = time.monotonic()
         elif state.startswith("ready"):
-            took = time.monotonic() - self._since.pop(part, time.monotonic())
+            now = time.monotonic()
+            took = now - self._since.pop(part, now)
             note = escape(state.removeprefix("ready").lstrip(", "))
             console.print(f"  [green]✓[/] {part:<14} [dim]{took:4.1f} s[/] {note}")
         else:
