@@ -143,9 +143,13 @@ class DocumentServer:
         """Given first."""
         self.always: web.Response | None = None
         self.asked: list[str] = []
+        self.gates: dict[str, asyncio.Event] = {}
+        """By path: what is not answered before the gate is open."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
+        if request.path in self.gates:
+            await self.gates[request.path].wait()
         if self.answers:
             return self.answers.pop(0)
         if self.always is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -178,6 +179,19 @@ async def test_the_mail_waits_for_its_document(office: Office):
     assert (message.status, message.attempts) == (Status.SENT, 3)
     (mail,) = office.smtp.mails
     assert len(list(mail.iter_attachments())) == 1
+
+
+async def test_a_mail_does_not_wait_for_the_documents_of_those_behind_it(office: Office):
+    await paid_order(office, OLENA)
+    second = await paid_order(office, TARAS)
+    (document,) = second.issued().data.documents
+    gate = office.documents.gates[urlsplit(document.url).path] = asyncio.Event()
+    work = asyncio.create_task(office.deliver())
+    await eventually(lambda: office.smtp.to("olena@example.com"))
+    assert len(office.documents.asked) == 2
+    assert not office.smtp.to("taras@example.com")
+    gate.set()
+    assert await work == 2
 
 
 async def test_void_tickets_are_not_mailed(office: Office):

@@ -54,7 +54,7 @@ class Parcel:
 
 
 class Courier:
-    """Claims messages that are due and hands them over, one after another, until none is left."""
+    """Claims messages that are due and hands them over, one after another, while those behind are still written."""
 
     def __init__(self, settings: Settings, mailer: Mailer, sms: Sms, documents: Documents) -> None:
         self._settings = settings
@@ -81,13 +81,13 @@ class Courier:
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(self._prepare(db, message)) for message in messages]
-                for message, task in zip(messages, tasks, strict=True):
-                    # From here on it is not given back: if we die now, nobody knows whether it went out.
-                    waiting.remove(message)
-                    ready = task.result()
-                    if ready is not None and not await self._hand_over(db, ready, lease):
-                        waiting.append(message)
-                        break
+                    for message, task in zip(messages, tasks, strict=True):
+                        ready = await task
+                        # From here on it is not given back: if we die now, nobody knows whether it went out.
+                        waiting.remove(message)
+                        if ready is not None and not await self._hand_over(db, ready, lease):
+                            waiting.append(message)
+                            break
             finally:
                 # The mail server is away, or we are asked to stop: others need not wait for the lease to end.
                 await self._release(db, waiting)
