@@ -18,7 +18,7 @@ from services.crm import customers, queries
 
 Manager = Annotated[Caller, Depends(staff(*BACK_OFFICE))]
 
-router = APIRouter(tags=["crm"])
+router = APIRouter(tags=["customers"])
 
 
 def _a_birthday(value: date) -> date:

@@ -101,9 +101,11 @@ class Documents:
         parts = {"gateway": _prefixed("gateway", "", self._app.openapi()), **self._known}
         paths: dict[str, Any] = {}
         schemas: dict[str, Any] = {"Problem": problems.SCHEMA}
+        tags: list[str] = []
         for part in parts.values():
             paths.update(part["paths"])
             schemas.update(part["schemas"])
+            tags += sorted(_tags(part["paths"]))
         for path in paths.values():
             for method, operation in path.items():
                 if method in METHODS:
@@ -115,6 +117,7 @@ class Documents:
             "info": {"title": "Footlights", "version": "1", "description": DESCRIPTION},
             "servers": [{"url": "/"}],
             "security": [{}, {"session": [], "csrf": []}, {"key": []}],
+            "tags": [{"name": tag} for tag in tags],
             "paths": dict(sorted(paths.items())),
             "components": {
                 "schemas": schemas,
@@ -146,6 +149,11 @@ def _prefixed(service: str, prefix: str, document: dict[str, Any]) -> dict[str, 
     found = document.get("components", {}).get("schemas", {})
     schemas = {f"{service}.{name}": _renamed(service, schema) for name, schema in found.items() if name != "Problem"}
     return {"paths": paths, "schemas": schemas}
+
+
+def _tags(paths: dict[str, Any]) -> set[str]:
+    operations = (operation for item in paths.values() for method, operation in item.items() if method in METHODS)
+    return {tag for operation in operations for tag in operation["tags"]}
 
 
 def _renamed(service: str, value: Any) -> Any:

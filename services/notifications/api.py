@@ -28,7 +28,7 @@ ORGANISERS = (Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.SCHOOL_STAFF, Role.PRO
 StaffCaller = Annotated[Caller, Depends(staff(*BACK_OFFICE))]
 OrganiserCaller = Annotated[Caller, Depends(staff(*ORGANISERS))]
 
-router = APIRouter(tags=["notifications"])
+router = APIRouter(tags=["messages"])
 
 
 class Accepted(BaseModel):

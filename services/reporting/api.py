@@ -22,7 +22,7 @@ First = Annotated[
 ]
 Last = Annotated[date | None, Query(alias="to", ge=EARLIEST, le=LATEST, description="Last day, counted too")]
 
-router = APIRouter(tags=["reporting"])
+router = APIRouter(tags=["reports"])
 
 
 class Stamp(BaseModel):

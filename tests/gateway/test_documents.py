@@ -84,8 +84,10 @@ async def test_documents_are_merged(serve_gateway: Serve) -> None:
     ]
     ids = [operation["operationId"] for operation in operations]
     assert len(ids) == len(set(ids))
+    assert [tag["name"] for tag in document["tags"]][-2:] == ["orders", "crm"], "by service, the gateway's first"
     for operation in operations:
         assert set(operation["responses"]) >= FRONT
+        assert {"name": operation["tags"][0]} in document["tags"]
     answers = document["paths"]["/api/orders/things/{thing_id}"]["post"]["responses"]
     assert set(answers) == {"200", *FRONT, "404", "409", "422"}
     assert answers["409"]["description"] == "It is taken (`taken`)"
