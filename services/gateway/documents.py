@@ -98,7 +98,8 @@ class Documents:
         return True
 
     def _merge(self) -> dict[str, Any]:
-        parts = {"gateway": _prefixed("gateway", "", self._app.openapi()), **self._known}
+        known = {name: self._known[name] for name in self._forwarder.upstreams if name in self._known}
+        parts = {"gateway": _prefixed("gateway", "", self._app.openapi()), **known}
         paths: dict[str, Any] = {}
         schemas: dict[str, Any] = {"Problem": problems.SCHEMA}
         tags: list[str] = []
