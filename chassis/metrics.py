@@ -23,6 +23,7 @@ EVENT_AGE = Histogram(
 )
 BATCH_SIZE = Histogram("footlights_consumer_batch_size", "Records per batch", buckets=(1, 5, 20, 50, 100, 200, 500))
 CONSUMER_RETRIES = Counter("footlights_consumer_retries_total", "Batches retried after a passing error")
+CONSUMER_RESTARTS = Counter("footlights_consumer_restarts_total", "Times the consumer was made anew")
 CONSUMER_LAG = Gauge("footlights_consumer_lag", "Records not yet handled", ["topic"])
 CONSUMER_STOPPED = Gauge("footlights_consumer_stopped", "1 after too many dead letters")
 DEAD_LETTERS = Counter("footlights_dead_letters_total", "Records given up", ["reason"])

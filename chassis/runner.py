@@ -4,6 +4,9 @@ A part of a batch is one transaction: inbox, effects and new events commit toget
 for a passing reason (database gone, deadlock) it is tried again in place, for as long as it takes; for any other,
 each record gets a transaction of its own and the bad ones go to the dead letters. A record that is no event of ours is
 a dead letter; an event of an unknown type, or one nobody handles, is counted and skipped.
+
+A consumer that fails, or stands still before waiting records, is made anew: after an answer that it does not know,
+aiokafka goes on without the part of itself that got it, and says so or not.
 """
 
 from __future__ import annotations
@@ -14,13 +17,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
@@ -32,6 +34,7 @@ from chassis.consumer import BatchHandler, Consumer
 from chassis.db import Database
 from chassis.dead_letters import DeadLetters
 from chassis.errors import Permanent, is_passing
+from chassis.lag import Lag
 from chassis.logging import get_logger
 from chassis.settings import ServiceSettings
 from contracts.envelope import Event, EventData, MalformedEvent, UnknownEventType, decode, type_of
@@ -40,6 +43,7 @@ log = get_logger(__name__)
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
 
+MEASURE_SECONDS = 5.0
 POLL_MS = 500
 """A poll ends as soon as there are records; this is how often it is begun anew while there are none."""
 RETRY_SECONDS = (0.1, 5.0)
@@ -56,6 +60,10 @@ class ConsumerRunner:
         self._consumer = consumer
         self._db = db
         self._stopping = asyncio.Event()
+        self._broken = asyncio.Event()
+        self._busy = False
+        """Whether records are being handled."""
+        self._batch_size = settings.kafka_batch_size
         self._chunk = 20
         self.stopped = False
         """True after too many dead letters; an operator must look and restart."""
@@ -86,22 +94,22 @@ class ConsumerRunner:
         )
         self._subscriber(self._handle)
         # FastStream's own sleeps after every empty poll, which makes it either late or busy for nothing.
-        self._subscriber.get_msg = partial(_poll, max_records=settings.kafka_batch_size)  # type: ignore[method-assign]
+        self._subscriber.get_msg = self._poll  # type: ignore[method-assign]
 
     async def run(self) -> None:
         """Connects, waiting for a broker that is not there yet, and consumes until cancelled."""
-        while True:
-            try:
-                await self._broker.start()
-                break
-            except (KafkaError, OSError) as error:
-                log.warning("consumer waits for Kafka", error=repr(error))
-                await self._stop_broker()
-                await asyncio.sleep(1)
         try:
             while True:
-                await asyncio.sleep(5)
-                await self._measure_lag()
+                self._broken.clear()
+                try:
+                    await self._broker.start()
+                    await self._until_broken()
+                    metrics.CONSUMER_RESTARTS.inc()
+                except Exception as error:
+                    unexpected = not isinstance(error, KafkaError | OSError)
+                    log.warning("consumer waits for Kafka", error=repr(error), exc_info=unexpected)
+                await self._stop_broker()
+                await asyncio.sleep(1)
         finally:
             await self.stop()
 
@@ -119,6 +127,27 @@ class ConsumerRunner:
     @property
     def _kafka(self) -> AIOKafkaConsumer | None:
         return self._subscriber.consumer
+
+    async def _until_broken(self) -> None:
+        lag = Lag(self._consumer.topics)
+        while not lag.stalled:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._broken.wait(), MEASURE_SECONDS)
+                return
+            if self._kafka is not None:
+                await lag.measure(self._kafka, self._busy)
+        log.error("consumer stands still before waiting records, and is made anew", group=self._consumer.group)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Record, ...]:
+        self._busy = False
+        try:
+            records = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._batch_size)
+        except KafkaError as error:
+            log.error("consumer failed, and is made anew", group=self._consumer.group, error=repr(error))
+            self._broken.set()
+            raise ConsumerStoppedError from error
+        self._busy = bool(records)
+        return tuple(chain.from_iterable(records.values()))
 
     async def _stop_broker(self) -> None:
         with contextlib.suppress(Exception):
@@ -253,19 +282,6 @@ class ConsumerRunner:
         log.critical("too many dead letters: consumer stopped; mend the cause and restart", group=self._consumer.group)
         await self._stopping.wait()
 
-    async def _measure_lag(self) -> None:
-        consumer = self._kafka
-        if consumer is None:
-            return
-        lag: dict[str, int] = dict.fromkeys(self._consumer.topics, 0)
-        for partition in consumer.assignment():
-            with contextlib.suppress(Exception):
-                end = consumer.highwater(partition)
-                if end is not None:
-                    lag[partition.topic] += max(end - await consumer.position(partition), 0)
-        for topic, records in lag.items():
-            metrics.CONSUMER_LAG.labels(topic).set(records)
-
 
 def _measure(handled: Sequence[Event[EventData]]) -> None:
     """Counts events, and how old the oldest of the batch has become."""
@@ -273,11 +289,6 @@ def _measure(handled: Sequence[Event[EventData]]) -> None:
         metrics.EVENTS_HANDLED.labels(name).inc(count)
     if handled:
         metrics.EVENT_AGE.observe((datetime.now(UTC) - min(event.time for event in handled)).total_seconds())
-
-
-async def _poll(consumer: AIOKafkaConsumer, *, max_records: int) -> tuple[Record, ...]:
-    records = await consumer.getmany(timeout_ms=POLL_MS, max_records=max_records)
-    return tuple(chain.from_iterable(records.values()))
 
 
 async def _keep_raw(records: Any) -> KafkaMessage:
