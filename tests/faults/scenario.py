@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 
@@ -37,6 +39,8 @@ VICTIMS = (*SERVICES, "postgres", "kafka", "sandbox", "mail")
 SHORT_SECONDS = 10
 """How long holds and unpaid orders of the second show live."""
 DRAIN_SECONDS = 240.0
+LOGS = Path("build/faults")
+"""Where those of a run that went wrong are kept, by seed."""
 SETTINGS = ONE_ADDRESS | {"orders": {"PAYMENT_POLL_SECONDS": "1"}}
 """Lost webhooks are found by polls; in earnest they may take minutes."""
 
@@ -74,6 +78,8 @@ async def run(seed: int, say: Say = print, brokers: int = 1) -> Outcome:
         outcome.played = Counter(crowd.played)
         tell(f"all buyers are done: {', '.join(f'{part} {n}' for part, n in sorted(outcome.played.items()))}")
         outcome.wrong = await _count(platform, staff, [usual, short], tell)
+        if outcome.wrong:
+            tell(f"logs of the run: {shutil.copytree(platform.home.logs, LOGS / str(seed), dirs_exist_ok=True)}")
     tell(f"seed {seed}: {len(outcome.wrong)} figures wrong")
     return outcome
 
