@@ -31,12 +31,13 @@ class Lag:
         """Sets the gauge; it stays as it was while the broker cannot be asked. `busy`: records are being handled."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                assigned = consumer.assignment()
+                assigned = tuple(consumer.assignment())
                 ends = await consumer.end_offsets(assigned)
-                positions = {partition: await _position(consumer, partition) for partition in assigned}
+                known = await asyncio.gather(*(_position(consumer, partition) for partition in assigned))
         except (KafkaError, OSError, TimeoutError):
             self._moved = time.monotonic()
             return
+        positions = dict(zip(assigned, known, strict=True))
         lag = dict.fromkeys(self._topics, 0)
         for partition, position in positions.items():
             if position is not None:

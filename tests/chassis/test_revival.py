@@ -72,6 +72,28 @@ async def test_a_consumer_that_reads_nothing_and_says_nothing_is_made_anew(
     assert await tally(db, customer) == ["waits"]
 
 
+async def test_a_consumer_that_never_learns_where_it_stands_is_made_anew(
+    db: Database, kafka: Kafka, settings: probe.Settings, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lag, "STALL_SECONDS", 1.0)
+    monkeypatch.setattr(runner, "MEASURE_SECONDS", 0.2)
+    real = GroupCoordinator._do_fetch_commit_offsets
+    asked: list[object] = []
+
+    async def first_hears_nothing(self: GroupCoordinator, partitions: Any) -> Any:
+        asked.append(self)
+        if self is asked[0]:
+            await asyncio.sleep(3600)
+        return await real(self, partitions)
+
+    monkeypatch.setattr(GroupCoordinator, "_do_fetch_commit_offsets", first_hears_nothing)
+    customer = uuid4()
+    await produce(kafka, [record_of(changed(customer, "waits"))])
+    async with running(ConsumerRunner(probe.consumer(group), db, settings).run()):
+        await eventually(lambda: tally(db, customer), timeout=40)
+    assert await tally(db, customer) == ["waits"]
+
+
 async def test_one_that_is_busy_or_has_nothing_to_do_is_left_alone(
     db: Database, kafka: Kafka, settings: probe.Settings, group: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
