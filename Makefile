@@ -34,6 +34,7 @@ demo: $(READY)
 	@exec $(PYTHON) -m deploy.demo $(if $(PLAN),--plan '$(PLAN)') $(if $(PLATFORM),--platform '$(PLATFORM)')
 
 test: $(READY)
+	@deploy/platform/debian.sh
 	@exec $(PYTHON) -m pytest -n 2 --dist loadfile $(if $(K),-k '$(K)')
 
 check: $(READY)
