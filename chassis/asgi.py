@@ -36,12 +36,13 @@ class Edge:
         request_id = given.decode("latin-1")
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
         token = context.request_id.set(request_id)
-        status, started = 0, time.perf_counter()
+        status, started, took = 0, time.perf_counter(), 0.0
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, took
             if message["type"] == "http.response.start":
-                status = message["status"]
+                # A stream that somebody follows for an hour, or an export that is long, is no slow answer.
+                status, took = message["status"], time.perf_counter() - started
                 message["headers"] = [*message["headers"], (b"x-request-id", given)]
             await send(message)
 
@@ -58,7 +59,7 @@ class Edge:
             route = getattr(scope.get("route"), "path", "none")
             requests, seconds = _measures(scope["method"], route, status)
             requests.inc()
-            seconds.observe(time.perf_counter() - started)
+            seconds.observe(took or time.perf_counter() - started)
 
 
 @lru_cache(maxsize=4096)

@@ -7,7 +7,9 @@ from prometheus_client import Counter, Gauge, Histogram
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 HTTP_REQUESTS = Counter("footlights_http_requests_total", "Answered requests", ["method", "route", "status"])
-HTTP_SECONDS = Histogram("footlights_http_request_seconds", "Time to answer", ["method", "route"], buckets=SECONDS)
+HTTP_SECONDS = Histogram(
+    "footlights_http_request_seconds", "Time until an answer begins", ["method", "route"], buckets=SECONDS
+)
 
 OUTBOX_DEPTH = Gauge("footlights_outbox_depth", "Events waiting to be published")
 OUTBOX_AGE = Gauge("footlights_outbox_oldest_seconds", "Age of the oldest event waiting to be published")

@@ -9,9 +9,17 @@ from services.notifications.metrics import OVERDUE, WAITING
 
 QUEUE = text("""
     SELECT template, status, count(*) AS messages,
-           coalesce(extract(epoch FROM now() - min(due_at) FILTER (WHERE attempt_id IS NULL)), 0)::float8 AS age
-    FROM message WHERE status IN ('pending', 'sending') GROUP BY template, status
+           coalesce(extract(epoch FROM now() - min(since)), 0)::float8 AS age
+    FROM (
+        SELECT template, status,
+               CASE WHEN status = 'pending' THEN due_at
+                    ELSE least(due_at, (SELECT min(started_at) FROM attempt WHERE message_id = message.message_id))
+               END AS since
+        FROM message WHERE status IN ('pending', 'sending')
+    ) AS waiting
+    GROUP BY template, status
 """)
+"""Each attempt moves `due_at`; a message has waited since the first of them began."""
 
 
 def unsay() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import Counter, Gauge
 
 from services.orders.process.state import State
@@ -26,13 +28,16 @@ WANTED_SECONDS = Gauge(
 )
 UNDELIVERED = Gauge("orders_paid_without_tickets", "Paid orders whose tickets do not exist yet")
 LEDGER_SUM = Gauge("orders_ledger_sum", "Sum of all ledger entries; anything but zero is a bug")
+LEDGER_SUM.set(math.nan)
+"""Zero would mean that it balances, which nobody knows until it was summed."""
 
 
 def unsay() -> None:
     """Forgets the gauges that one replica sets for all: it is another one from now on."""
-    gauges = (OVERDUE_SECONDS, REFUNDS_WAITING, REFUND_WAIT_SECONDS, REFUNDS_BY_HAND, UNDELIVERED, LEDGER_SUM)
+    gauges = (OVERDUE_SECONDS, REFUNDS_WAITING, REFUND_WAIT_SECONDS, REFUNDS_BY_HAND, UNDELIVERED)
     for gauge in gauges:
         gauge.set(0)
+    LEDGER_SUM.set(math.nan)
     IN_STAGE.clear()
     WANTED_SECONDS.clear()
 

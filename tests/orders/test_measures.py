@@ -56,6 +56,13 @@ async def test_the_ledger_is_summed_in_slices_and_then_only_what_is_new(
     await LedgerSum().measure(stage.db)
 
 
+async def test_a_replica_that_does_not_know_the_sum_does_not_say_that_it_balances(stage: Stage) -> None:
+    await LedgerSum().measure(stage.db)
+    assert "orders_ledger_sum 0.0" in (await stage.call("GET", "/metrics")).text
+    metrics.unsay()
+    assert "orders_ledger_sum NaN" in (await stage.call("GET", "/metrics")).text
+
+
 async def test_stages_are_counted_by_one_replica_and_unsaid_by_the_last_one(stage: Stage) -> None:
     await stage.buy()
     await count_stages(stage.db)
