@@ -31,13 +31,22 @@ PermissionKind = Literal["staff", "buyer", "public"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent the request. Staff act in one organisation with their roles there; anonymous callers have no account."""
+    """Who sent the request, and from where. Staff act in one organisation with their roles there; anonymous callers
+    have no account."""
 
     account_id: UUID | None = None
     organisation: UUID | None = None
     roles: frozenset[Role] = frozenset()
     email: str | None = None
+    """The address of the account, if its person has proved that they read it. Nobody else's mail counts for them."""
     name: str | None = None
+    network: str | None = None
+    """Where the request came from: an IPv4 address or an IPv6 /64, as the gateway saw it."""
+
+    @property
+    def is_verified(self) -> bool:
+        """Signed in to an account with a proven address; any other costs nothing to make, so it counts for nobody."""
+        return self.account_id is not None and self.email is not None
 
     @property
     def is_staff(self) -> bool:
@@ -126,17 +135,21 @@ async def _authenticate(app: FastAPI, header: str) -> Caller:
     keys: KeySet = app.state.auth_keys
     claims = await keys.verify(token.strip(), audience=AUDIENCE, issuer=ISSUER)
     known = {role.value for role in Role}
+    if "sub" not in claims and "net" not in claims:
+        raise Unauthorised("The token does not say who you are.")
     try:
         caller = Caller(
-            account_id=UUID(claims["sub"]),
+            account_id=UUID(claims["sub"]) if "sub" in claims else None,
             organisation=UUID(claims["org"]) if claims.get("org") else None,
             roles=frozenset(Role(role) for role in claims.get("roles", ()) if role in known),
             email=claims.get("email"),
             name=claims.get("name"),
+            network=claims.get("net"),
         )
-    except (KeyError, ValueError):
+    except ValueError:
         raise Unauthorised("The token does not say who you are.") from None
-    context.bind(account_id=caller.account_id)
+    if caller.account_id is not None:
+        context.bind(account_id=caller.account_id)
     return caller
 
 

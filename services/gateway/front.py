@@ -24,7 +24,7 @@ from services.gateway.errors import BadCredentials, BadRequest, CsrfRefused, NoS
 from services.gateway.forwarding import Forwarder, Upstream
 from services.gateway.identities import Identities, Identity
 from services.gateway.incoming import Incoming
-from services.gateway.limits import Buckets, Networks, client_address
+from services.gateway.limits import Buckets, Networks, client_address, network_of
 from services.gateway.sessions import KEY_PREFIX
 from services.gateway.settings import Settings
 
@@ -89,7 +89,7 @@ class Front:
             answer.private = identity is not None
             if incoming.path.startswith("/api/"):
                 upstream, target = self._route(scope, incoming)
-                headers = _for_service(incoming, identity, address)
+                headers = self._for_service(incoming, identity, address)
                 await self._forwarder.forward(upstream, target, incoming, headers, receive, answer)
             else:
                 await self._answer_ourselves(scope, incoming, identity, address, receive, answer)
@@ -203,12 +203,22 @@ class Front:
             length=incoming.length,
             silence_seconds=self._settings.upload_seconds,
         )
-        headers = [(name.encode(), value.encode()) for name, value in _for_service(incoming, identity, address)]
+        headers = [(name.encode(), value.encode()) for name, value in self._for_service(incoming, identity, address)]
         if host := incoming.read.get(b"host"):
             headers.append((b"host", host))
         inner = {**scope, "headers": headers, "client": (address, 0), IDENTITY: identity}
         answer.body = body
         await self._app(inner, body.watched, answer)
+
+    def _for_service(self, incoming: Incoming, identity: Identity | None, address: str) -> list[tuple[str, str]]:
+        headers = [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in incoming.forward]
+        headers.append(("x-request-id", incoming.request_id))
+        headers.append(("traceparent", incoming.traceparent))
+        headers.append(("x-forwarded-for", address))
+        headers.append(("authorization", self._identities.bearer(identity, network_of(address))))
+        if incoming.length is not None:
+            headers.append(("content-length", str(incoming.length)))
+        return headers
 
 
 class _Answer:
@@ -263,18 +273,6 @@ class _Answer:
         if b"content-security-policy" not in names and names.get(b"content-type") != b"application/pdf":
             headers.append((b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
         return headers
-
-
-def _for_service(incoming: Incoming, identity: Identity | None, address: str) -> list[tuple[str, str]]:
-    headers = [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in incoming.forward]
-    headers.append(("x-request-id", incoming.request_id))
-    headers.append(("traceparent", incoming.traceparent))
-    headers.append(("x-forwarded-for", address))
-    if incoming.length is not None:
-        headers.append(("content-length", str(incoming.length)))
-    if identity is not None:
-        headers.append(("authorization", identity.bearer))
-    return headers
 
 
 def _security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:

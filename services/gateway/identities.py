@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -24,24 +25,30 @@ from services.gateway.errors import NotAMember
 from services.gateway.models import Account, Organisation
 from services.gateway.sessions import KEY_PREFIX, Holder, Lifetime
 from services.gateway.settings import Settings
-from services.gateway.tokens import Tokens
+from services.gateway.tokens import Tokens, claims_of
 
 KEEP = 50_000
 REMEMBER_UNKNOWN_SECONDS = 5.0
+NETWORKS = 8
+"""Networks of one caller whose tokens are remembered: a telephone moves between a few."""
 
 
 @dataclass(slots=True)
 class Identity:
     """A caller that is known: what the services are told, and what the gateway itself needs."""
 
-    bearer: str
-    """The whole `Authorization` header for the services."""
     account_id: UUID
     session_id: UUID | None
     key_id: UUID | None
     fresh_until: float
     csrf: str | None
     """What `X-CSRF-Token` must be; None for an API key, which no browser sends by itself."""
+    claims: dict[str, Any]
+    """What the services are told."""
+    expires: float
+    """When the last token made of these claims must have ended."""
+    bearers: OrderedDict[str, str] = field(default_factory=OrderedDict)
+    """By the network that the requests come from."""
 
 
 class Identities:
@@ -58,6 +65,7 @@ class Identities:
         )
         self._known: OrderedDict[tuple[str, str], Identity] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
+        self._anybody: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._asking: dict[tuple[str, str], asyncio.Task[Identity | None]] = {}
         self._forgotten = 0
 
@@ -84,6 +92,23 @@ class Identities:
         # One look-up for a burst of requests; shielded, because one client that goes away must not fail the others.
         return await asyncio.shield(task)
 
+    def bearer(self, identity: Identity | None, network: str) -> str:
+        """The `Authorization` header that tells a service who calls, None for anybody, and from which network."""
+        now = self._clock()
+        if identity is None:
+            bearer, fresh_until = self._anybody.get(network, ("", 0.0))
+            if fresh_until <= now:
+                bearer = f"Bearer {self._tokens.sign({}, network=network)}"
+                _remember(self._anybody, network, (bearer, now + self._fresh_seconds()))
+            return bearer
+        known = identity.bearers.get(network)
+        if known is None:
+            metrics.TOKENS.labels("signed").inc()
+            ttl = max(identity.expires - now, 1.0)
+            known = f"Bearer {self._tokens.sign(identity.claims, network=network, ttl_seconds=ttl)}"
+            _remember(identity.bearers, network, known, keep=NETWORKS)
+        return known
+
     def forget(self, *, account_id: UUID) -> None:
         """Ends what this process remembers of an account, after its roles, sessions or keys changed."""
         self._forgotten += 1
@@ -103,25 +128,25 @@ class Identities:
                 return None
             account = await accounts.load_account(session, holder.account_id)
             chosen, roles = await _membership(session, account, holder, organisation)
-        metrics.TOKENS.labels("signed").inc()
+        now = self._clock()
         identity = Identity(
-            bearer="Bearer "
-            + self._tokens.sign(account.id, name=account.name, email=account.email, organisation=chosen, roles=roles),
             account_id=account.id,
             session_id=holder.session_id,
             key_id=holder.key_id,
-            fresh_until=self._clock() + self._fresh_seconds(holder),
+            fresh_until=now + self._fresh_seconds(holder),
             csrf=sessions.csrf_token(secret) if holder.session_id else None,
+            claims=claims_of(account.id, name=account.name, email=account.email, organisation=chosen, roles=roles),
+            expires=now + self._tokens.seconds,
         )
         # What was read before a `forget` may be what is to be forgotten: use it once, do not keep it.
         if forgotten == self._forgotten:
             _remember(self._known, (secret, organisation), identity)
         return identity
 
-    def _fresh_seconds(self, holder: Holder) -> float:
+    def _fresh_seconds(self, holder: Holder | None = None) -> float:
         """A request may take half a minute before a service looks at its token."""
         seconds = self._tokens.seconds - min(45.0, self._tokens.seconds / 3)
-        if holder.expires_at is not None:
+        if holder is not None and holder.expires_at is not None:
             seconds = min(seconds, (holder.expires_at - datetime.now(UTC)).total_seconds())
         return seconds
 
@@ -157,8 +182,8 @@ async def _organisation_id(session: AsyncSession, asked: str) -> UUID | None:
         return await session.scalar(select(Organisation.id).where(Organisation.slug == asked))
 
 
-def _remember(memory: OrderedDict, key: object, value: object) -> None:  # type: ignore[type-arg]
+def _remember(memory: OrderedDict, key: object, value: object, keep: int = KEEP) -> None:  # type: ignore[type-arg]
     memory[key] = value
     memory.move_to_end(key)
-    if len(memory) > KEEP:
+    if len(memory) > keep:
         memory.popitem(last=False)

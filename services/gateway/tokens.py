@@ -23,19 +23,26 @@ class Tokens:
         self.seconds = settings.token_seconds
         self._signer = Signer(_private_pem(settings), ISSUER, settings.token_published_keys)
 
-    def sign(self, account_id: UUID, *, name: str, email: str, organisation: UUID | None, roles: Iterable[Role]) -> str:
-        """About 40 us; the caller keeps the token until shortly before it expires."""
-        claims = {
-            "sub": str(account_id),
-            "name": name,
-            "email": email,
-            "org": str(organisation) if organisation else None,
-            "roles": sorted(role.value for role in roles),
-        }
-        return self._signer.sign(claims, ttl_seconds=self.seconds, audience=AUDIENCE)
+    def sign(self, claims: dict[str, Any], *, network: str, ttl_seconds: float | None = None) -> str:
+        """A token of `claims` (none: somebody who is not signed in) for requests from a network. About 40 us; the
+        caller keeps it until shortly before it expires."""
+        return self._signer.sign({**claims, "net": network}, ttl_seconds=ttl_seconds or self.seconds, audience=AUDIENCE)
 
     def jwks(self) -> dict[str, Any]:
         return self._signer.jwks()
+
+
+def claims_of(
+    account_id: UUID, *, name: str, email: str | None, organisation: UUID | None, roles: Iterable[Role]
+) -> dict[str, Any]:
+    """What services are told of an account. `email` is None until its person has proved that they read it."""
+    return {
+        "sub": str(account_id),
+        "name": name,
+        "email": email,
+        "org": str(organisation) if organisation else None,
+        "roles": sorted(role.value for role in roles),
+    }
 
 
 def _private_pem(settings: Settings) -> str:

@@ -68,6 +68,11 @@ async def edit(seen: IfMatch, response: Response) -> dict[str, int]:
     return {"version": 8}
 
 
+@router.get("/caller")
+async def who_calls(caller: Annotated[Caller, Depends(public())]) -> dict[str, Any]:
+    return {"account": caller.account_id, "verified": caller.is_verified, "network": caller.network}
+
+
 @router.get("/broken", dependencies=[Depends(public())])
 async def broken() -> None:
     raise RuntimeError("secret detail")
@@ -133,6 +138,7 @@ async def test_forged_and_expired_tokens_are_refused(call: Client, tokens: Token
         "expired": tokens.staff(ORGANISATION, Role.ORGANIZER, ttl=timedelta(minutes=-1)),
         "another audience": tokens.sign({**claims, "aud": "quote"}),
         "another issuer": tokens.sign({**claims, "iss": "somebody"}),
+        "nobody, from nowhere": tokens.sign({}),
         "rubbish": "not.a.token",
         "cut": good[:-4],
     }
@@ -140,6 +146,24 @@ async def test_forged_and_expired_tokens_are_refused(call: Client, tokens: Token
         status, problem, _ = await call("GET", "/tallies", token)
         assert (status, problem["type"]) == (401, "/problems/sign-in-needed"), name
     assert (await call("GET", "/tallies", headers={"Authorization": "Basic YTpi"}))[0] == 401
+
+
+async def test_what_a_token_says_of_the_caller(call: Client, tokens: TokenMint) -> None:
+    account = uuid4()
+    signed_in: dict[str, Any] = {"sub": str(account), "name": "N", "org": None, "roles": [], "net": "2001:db8::/64"}
+    told = {
+        "nobody": await call("GET", "/caller", tokens.sign({"net": "203.0.113.7"})),
+        "not verified": await call("GET", "/caller", tokens.sign(signed_in | {"email": None})),
+        "verified": await call("GET", "/caller", tokens.sign(signed_in | {"email": "a@example.com"})),
+        "no token": await call("GET", "/caller"),
+    }
+    assert {name: tuple(body.values()) for name, (_, body, _) in told.items()} == {
+        "nobody": (None, False, "203.0.113.7"),
+        "not verified": (str(account), False, "2001:db8::/64"),
+        "verified": (str(account), True, "2001:db8::/64"),
+        "no token": (None, False, None),
+    }
+    assert (await call("GET", "/tallies", tokens.sign({"net": "203.0.113.7"})))[0] == 401, "not signed in"
 
 
 async def test_a_query_without_its_filter_sees_one_organisation(

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
+import jwt
 import pytest
 from fastapi import FastAPI
 
@@ -87,6 +88,13 @@ class Browser:
             for name, morsel in answer.cookies.items():
                 self.cookie = f"{name}={morsel.value}" if morsel.value else None
             return answer.status, await content(answer)
+
+
+def claims_told(told: dict[str, Any]) -> dict[str, Any]:
+    """What the service behind the gateway was told of the caller, in a request that it echoed."""
+    bearer = dict(told["headers"])["authorization"].removeprefix("Bearer ")
+    claims: dict[str, Any] = jwt.decode(bearer, options={"verify_signature": False})
+    return claims
 
 
 async def content(answer: aiohttp.ClientResponse) -> Any:

@@ -14,9 +14,9 @@ from contracts.accounts import Role
 from services.gateway import passwords
 from services.gateway.attempts import Attempts
 from services.gateway.errors import TooManyAttempts
-from services.gateway.limits import Buckets, Networks, client_address
+from services.gateway.limits import Buckets, Networks, client_address, network_of
 from services.gateway.settings import Settings
-from services.gateway.tokens import Tokens
+from services.gateway.tokens import Tokens, claims_of
 from tests.harness import TokenMint, public_pem
 
 
@@ -71,6 +71,22 @@ def test_client_address(peer: str, forwarded: str | None, expected: str) -> None
     assert client_address(peer, forwarded, Networks("10.0.0.0/8, ::1/128")) == expected
 
 
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:0DB8:0:0:ffff::1", "2001:db8::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("testclient", "testclient"),
+    ],
+)
+def test_one_client(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
 async def test_keys_are_rotated_without_a_gap() -> None:
     old, new = TokenMint().pem, TokenMint().pem
 
@@ -80,15 +96,13 @@ async def test_keys_are_rotated_without_a_gap() -> None:
     announced, swapped = tokens(old, public_pem(new)), tokens(new, public_pem(old))
     assert len(announced.jwks()["keys"]) == len(swapped.jwks()["keys"]) == 2
     for signer in (announced, swapped):
-        token = signer.sign(uuid4(), name="N", email="e", organisation=None, roles=[Role.SUPPORT])
+        claims = claims_of(uuid4(), name="N", email="e", organisation=None, roles=[Role.SUPPORT])
+        token = signer.sign(claims, network="203.0.113.7")
         for publisher in (announced, swapped):
             keys = KeySet(inline=json.dumps(publisher.jwks()))
             claims = await keys.verify(token, audience="footlights", issuer="footlights-gateway")
             assert claims["roles"] == ["support"]
-    kids = {
-        jwt.get_unverified_header(t.sign(uuid4(), name="", email="", organisation=None, roles=()))["kid"]
-        for t in (announced, swapped)
-    }
+    kids = {jwt.get_unverified_header(t.sign({}, network=""))["kid"] for t in (announced, swapped)}
     assert len(kids) == 2
 
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.gateway.conftest import Gateway, Serve, content
+from tests.gateway.conftest import Gateway, Serve, claims_told, content
 from tests.gateway.upstream import MEGABYTE, Echo, raw_server
 
 
@@ -57,7 +57,20 @@ async def test_forged_headers_do_not_pass(gateway: Gateway) -> None:
         if name.lower() not in ("x-forwarded-for", "connection"):
             assert name.lower() not in headers, name
     assert headers["x-forwarded-for"] == "127.0.0.1", "only a trusted proxy is believed"
-    assert "authorization" not in headers
+    assert set(claims_told(told)) == {"net", "iss", "aud", "iat", "exp"}, (
+        "nobody's token, which the gateway made itself"
+    )
+
+
+async def test_a_token_says_from_which_network(serve_gateway: Serve) -> None:
+    async with serve_gateway(trusted_proxies="127.0.0.0/8", rate_per_second=0) as gateway:
+        browser = await gateway.signed_in("moving@example.com")
+        seen = []
+        for ask in (gateway.ask, browser.ask):
+            for address in ("203.0.113.7", "2001:db8:1:2:3::4", "2001:db8:1:2:ffff::9", "2001:db8:1:3::9"):
+                _, told = await ask("GET", "/api/orders/x", headers={"X-Forwarded-For": address})
+                seen.append(claims_told(told)["net"])
+        assert seen == ["203.0.113.7", "2001:db8:1:2::/64", "2001:db8:1:2::/64", "2001:db8:1:3::/64"] * 2
 
 
 async def test_what_may_be_sent_once_is_refused_twice(gateway: Gateway) -> None:
