@@ -31,8 +31,9 @@ from services.gateway.errors import (
     UploadTooSlow,
 )
 from services.gateway.forwarding import Forwarder, Upstream
-from services.gateway.front import INTERNAL, cookie_name
+from services.gateway.front import cookie_name
 from services.gateway.settings import Settings
+from services.gateway.targets import INTERNAL
 
 log = get_logger(__name__)
 

@@ -37,6 +37,7 @@ class Upstream:
     def __init__(self, name: str, url: str) -> None:
         self.name = name
         self.base = url.rstrip("/")
+        self._root = URL(self.base)
         self.prefix = f"/api/{name}"
         self.seconds = metrics.FORWARD_SECONDS.labels(name)
         self.in_flight = metrics.IN_FLIGHT.labels(name)
@@ -47,6 +48,21 @@ class Upstream:
         if counter is None:
             counter = self._answered[status] = metrics.FORWARDED.labels(self.name, status)
         return counter
+
+    def url(self, path: str, query: str = "") -> URL:
+        """The address of an encoded path here. Raises `ValueError` if it led to another host or port."""
+        root = self._root
+        url = URL.build(
+            scheme=root.scheme,
+            host=root.raw_host or "",
+            port=root.port,
+            path=root.raw_path.rstrip("/") + path,
+            query_string=query,
+            encoded=True,
+        )
+        if (url.raw_host, url.port, url.raw_user) != (root.raw_host, root.port, None):
+            raise ValueError(f"{path!r} leads away from {self.name}")
+        return url
 
     def location(self, value: str) -> str:
         """A redirect of a service to itself, as its client must see it."""
@@ -95,7 +111,7 @@ class Forwarder:
     async def forward(
         self,
         upstream: Upstream,
-        target: str,
+        url: URL,
         incoming: Incoming,
         headers: list[tuple[str, str]],
         receive: Receive,
@@ -112,7 +128,7 @@ class Forwarder:
         upstream.in_flight.inc()
         try:
             data = await _data(body, incoming)
-            answer = await self._ask(upstream, target, incoming, headers, data, body)
+            answer = await self._ask(upstream, url, incoming, headers, data, body)
             try:
                 upstream.answered(answer.status).inc()
                 await _pass_back(upstream, answer, receive, send)
@@ -127,13 +143,12 @@ class Forwarder:
     async def _ask(
         self,
         upstream: Upstream,
-        target: str,
+        url: URL,
         incoming: Incoming,
         headers: list[tuple[str, str]],
         data: bytes | AsyncIterator[bytes] | None,
         body: Body,
     ) -> aiohttp.ClientResponse:
-        url = URL(upstream.base + target, encoded=True)
         for attempt in (1, 2):
             try:
                 return await self.client.request(

@@ -18,9 +18,9 @@ from chassis import problems
 from chassis.errors import is_passing
 from chassis.logging import get_logger
 from chassis.problems import Problem, TooManyRequests, Unavailable
-from services.gateway import metrics
+from services.gateway import metrics, targets
 from services.gateway.bodies import Body, ClientGone
-from services.gateway.errors import BadCredentials, BadRequest, CsrfRefused, NoSuchService
+from services.gateway.errors import BadCredentials, CsrfRefused, NoSuchService
 from services.gateway.forwarding import Forwarder, Upstream
 from services.gateway.identities import Identities, Identity
 from services.gateway.incoming import Incoming
@@ -31,8 +31,6 @@ from services.gateway.settings import Settings
 log = get_logger(__name__)
 
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-INTERNAL = frozenset({"metrics", "healthz", "readyz", "docs", "redoc", "openapi.json"})
-"""Paths of a service that only its operators see."""
 OPERATED = frozenset({"/metrics", "/readyz"})
 """Our own such paths: for whoever runs the platform, from inside."""
 WITHOUT_COOKIE = frozenset({"/auth/sign-in", "/auth/register"})
@@ -88,9 +86,9 @@ class Front:
             identity = await self._identify(incoming, address)
             answer.private = identity is not None
             if incoming.path.startswith("/api/"):
-                upstream, target = self._route(scope, incoming)
+                upstream, path, query = self._route(scope)
                 headers = self._for_service(incoming, identity, address)
-                await self._forwarder.forward(upstream, target, incoming, headers, receive, answer)
+                await self._forwarder.forward(upstream, upstream.url(path, query), incoming, headers, receive, answer)
             else:
                 await self._answer_ourselves(scope, incoming, identity, address, receive, answer)
         except ClientGone:
@@ -166,24 +164,13 @@ class Front:
         elif incoming.text(b"sec-fetch-site") in ("cross-site", "same-site"):
             raise CsrfRefused("Pages of another site may not use a session of this platform.")
 
-    def _route(self, scope: Scope, incoming: Incoming) -> tuple[Upstream, str]:
-        """The service and the path to ask there."""
-        _, _, name, *rest = incoming.path.split("/")
+    def _route(self, scope: Scope) -> tuple[Upstream, str, str]:
+        """The service, and the path and query to ask there."""
+        name, path = targets.split(scope["raw_path"])
         upstream = self._forwarder.upstreams.get(name)
         if upstream is None:
             raise NoSuchService("There is no service at this address; see /docs.")
-        if any(part in (".", "..") for part in rest) or "\\" in incoming.path or not incoming.path.isprintable():
-            raise BadRequest("The path is not normal: no dots, backslashes or control characters.")
-        first = next((part for part in rest if part), "")
-        if first.lower() in INTERNAL:
-            raise NoSuchService("There is nothing at this address; see /docs.")
-        raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        prefix = upstream.prefix.encode()
-        if not raw.startswith(prefix) or not raw.isascii():
-            raise BadRequest("The path is written in an unusual way.")
-        target = raw[len(prefix) :].decode("ascii") or "/"
-        query: bytes = scope.get("query_string", b"")
-        return upstream, f"{target}?{query.decode('latin-1')}" if query else target
+        return upstream, path, targets.query_of(scope.get("query_string", b""))
 
     async def _answer_ourselves(
         self,

@@ -46,7 +46,8 @@ class Documents:
         )
         if not inside:
             raise Refused("the document does not lie on this platform")
-        return self._internal + url[len(self._public) :] if url.startswith(self._public) else url
+        query = f"?{theirs.query}" if theirs.query else ""
+        return self._internal + theirs.path.removeprefix(ours.path) + query
 
     async def fetch(self, url: str) -> bytes:
         """The PDF. Raises `Refused`, `Withdrawn` or `TryLater`."""

@@ -43,7 +43,7 @@ def test_other_addresses_are_not_read(url: str):
         (PUBLIC, "", f"{PUBLIC}/api/d/t0ken", f"{PUBLIC}/api/d/t0ken"),
         (PUBLIC, "http://gateway:8000/", f"{PUBLIC}/api/d/t?x=1", "http://gateway:8000/api/d/t?x=1"),
         (f"{PUBLIC}/shop/", "http://gateway:8000", f"{PUBLIC}/shop/d", "http://gateway:8000/d"),
-        (PUBLIC, "", f"{PUBLIC}:443/d", f"{PUBLIC}:443/d"),
+        (PUBLIC, "", f"{PUBLIC}:443/d", f"{PUBLIC}/d"),
     ],
 )
 def test_our_own_are_read_from_inside(public: str, internal: str, url: str, read: str):
