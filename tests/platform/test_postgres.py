@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from deploy.platform.postgres import BINARIES, PostgresServer
-from deploy.platform.processes import free_ports
+from deploy.platform.processes import StartFailed, free_ports
 from tests.harness import Postgres
 
 
@@ -70,3 +72,14 @@ def test_a_walled_folder_is_no_obstacle(own_folder):
         assert server.running
     finally:
         server.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user to run PostgreSQL")
+def test_a_wall_that_cannot_be_passed_is_named(own_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without setpriv the programs behind a wall are out of reach; the data folder in front of it is not to blame."""
+    walled = own_folder / "only-for-me"
+    walled.mkdir(mode=0o700)
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    with pytest.raises(StartFailed, match="only-for-me/bin/postgres") as failure:
+        PostgresServer(own_folder / "data", 1, log=own_folder / "log", binaries=walled / "bin")
+    assert "setpriv" in failure.value.remedy
