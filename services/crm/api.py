@@ -10,11 +10,13 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from chassis.concurrency import IfMatch, set_etag
-from chassis.edge import Caller, Tx, staff
+from chassis.edge import Caller, Tx, WorkerTx, staff
+from chassis.problems import raises
 from chassis.texts import STORABLE
 from contracts.accounts import BACK_OFFICE
 from contracts.money import Money
-from services.crm import customers, queries
+from services.crm.customers import edits, merge, queries, split
+from services.crm.errors import CannotSplit, MergedAway, NotMerged
 
 Manager = Annotated[Caller, Depends(staff(*BACK_OFFICE))]
 
@@ -93,6 +95,19 @@ class PossibleDuplicate(BaseModel):
     order_id: UUID
 
 
+class Merged(BaseModel):
+    """A customer that was merged into another, with the data it had."""
+
+    customer_id: UUID
+    name: str
+    date_of_birth: date | None
+    locality: str | None
+    address: str | None
+    merged_into: UUID
+    merged_by: str
+    merged_at: datetime
+
+
 class CustomerCard(BaseModel):
     customer_id: UUID
     version: int
@@ -114,6 +129,7 @@ class CustomerCard(BaseModel):
     possible_duplicates: list[PossibleDuplicate] = Field(
         description="Customers who share a contact with an order of this one; they may be the same person"
     )
+    merged: list[Merged] = Field(description="Customers who were merged into this one, also by way of others")
 
 
 class CustomerTotals(BaseModel):
@@ -139,6 +155,15 @@ class Blacklisting(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Words | None = None
+
+
+class Split(BaseModel):
+    """Orders that are another person's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    order_ids: list[UUID] = Field(min_length=1, max_length=200)
+    name: Words = Field("", description="Of the new customer; without it, as typed in the newest of these orders")
 
 
 @router.get("/customers", response_model=CustomerList)
@@ -169,32 +194,64 @@ async def get_customer(customer_id: UUID, caller: Manager, tx: Tx, response: Res
 
 
 @router.patch("/customers/{customer_id}", response_model=CustomerCard)
+@raises(MergedAway)
 async def edit_customer(
     customer_id: UUID, caller: Manager, edit: CustomerEdit, seen: IfMatch, tx: Tx, response: Response
 ) -> dict[str, Any]:
     """Corrects full name, date of birth, locality, address (CUS-4)."""
-    await customers.edit(tx, caller.staff_organisation, customer_id, seen, edit.model_dump(exclude_unset=True))
+    await edits.edit(tx, caller.staff_organisation, customer_id, seen, edit.model_dump(exclude_unset=True))
     return await _card(tx, caller, customer_id, response)
 
 
 @router.put("/customers/{customer_id}/blacklist", response_model=CustomerCard)
+@raises(MergedAway)
 async def blacklist_customer(
     customer_id: UUID, caller: Manager, body: Blacklisting, seen: IfMatch, tx: Tx, response: Response
 ) -> dict[str, Any]:
     """Puts a customer on the black list (CUS-8)."""
-    await customers.blacklist(
-        tx, caller.staff_organisation, customer_id, seen, reason=body.reason or None, by=caller.actor
-    )
+    await edits.blacklist(tx, caller.staff_organisation, customer_id, seen, reason=body.reason or None, by=caller.actor)
     return await _card(tx, caller, customer_id, response)
 
 
 @router.delete("/customers/{customer_id}/blacklist", response_model=CustomerCard)
+@raises(MergedAway)
 async def forgive_customer(
     customer_id: UUID, caller: Manager, seen: IfMatch, tx: Tx, response: Response
 ) -> dict[str, Any]:
     """Takes a customer off the black list."""
-    await customers.forgive(tx, caller.staff_organisation, customer_id, seen)
+    await edits.forgive(tx, caller.staff_organisation, customer_id, seen)
     return await _card(tx, caller, customer_id, response)
+
+
+@router.put("/customers/{customer_id}/merged/{other_id}", response_model=CustomerCard)
+@raises(MergedAway)
+async def merge_customers(
+    customer_id: UUID, other_id: UUID, caller: Manager, seen: IfMatch, tx: Tx, response: Response
+) -> dict[str, Any]:
+    """Counts another customer as this one: they are one person. It can be taken back."""
+    await merge.merge(tx, caller.staff_organisation, customer_id, seen, other_id, by=caller.actor)
+    return await _card(tx, caller, customer_id, response)
+
+
+@router.delete("/customers/{customer_id}/merged/{other_id}", response_model=CustomerCard)
+@raises(NotMerged)
+async def undo_merge(
+    customer_id: UUID, other_id: UUID, caller: Manager, seen: IfMatch, tx: Tx, response: Response
+) -> dict[str, Any]:
+    """Lets a merged customer stand for itself again, with the orders and contacts that are its own."""
+    await merge.unmerge(tx, caller.staff_organisation, customer_id, seen, other_id)
+    return await _card(tx, caller, customer_id, response)
+
+
+@router.post("/customers/{customer_id}/split", response_model=CustomerCard, status_code=201)
+@raises(MergedAway, CannotSplit)
+async def split_customer(
+    customer_id: UUID, body: Split, caller: Manager, seen: IfMatch, tx: WorkerTx, response: Response
+) -> dict[str, Any]:
+    """Gives some orders to a new customer, whose card is the answer. Contacts that only they name go with them."""
+    organisation = caller.staff_organisation
+    new = await split.split_off(tx, organisation, customer_id, seen, set(body.order_ids), name=body.name)
+    return await _card(tx, caller, new, response)
 
 
 async def _card(tx: Tx, caller: Caller, customer_id: UUID, response: Response) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, ForeignKey, Index, UniqueConstraint, func
+from sqlalchemy import ColumnElement, Date, ForeignKey, Index, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
@@ -59,10 +60,18 @@ class Customer(Base):
     """A person in one organisation. `name` is as first typed, or as staff corrected it (CUS-4).
 
     `registered_*` is what the person entered on the platform, kept beside what was typed in orders (CUS-12, REG-6).
+
+    A customer that staff merged into another keeps its row, orders and contacts, and is counted as the other. So a
+    merge moves nothing, whatever belongs to a customer follows it, and to undo a merge gives back what was.
     """
 
     __tablename__ = "customer"
-    __table_args__ = (Index(None, "organisation", "created_at"), Index(None, "account_id"))
+    __table_args__ = (
+        Index(None, "organisation", "created_at"),
+        Index(None, "account_id"),
+        Index(None, "merged_into"),
+        Index("ix_customer_counted_as", text("coalesce(survivor_id, id)")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     organisation: Mapped[UUID]
@@ -79,8 +88,24 @@ class Customer(Base):
     registered_name: Mapped[str | None]
     registered_email: Mapped[str | None]
     registered_phone: Mapped[str | None]
+    merged_into: Mapped[UUID | None] = mapped_column(ForeignKey("customer.id"))
+    """The customer that staff merged it into, who may have been merged into another one later."""
+    merged_by: Mapped[str | None]
+    merged_at: Mapped[datetime | None]
+    survivor_id: Mapped[UUID | None] = mapped_column(ForeignKey("customer.id"))
+    """The last of that chain; none while it stands for itself."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     changed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @hybrid_property
+    def counted_as(self) -> UUID:
+        """Who stands for this customer in lists, cards and events."""
+        return self.survivor_id or self.id
+
+    @counted_as.inplace.expression
+    @classmethod
+    def _counted_as(cls) -> ColumnElement[UUID]:
+        return func.coalesce(cls.survivor_id, cls.id)
 
 
 class Alias(Base):
@@ -154,6 +179,8 @@ class CustomerOrder(Base):
     account_id: Mapped[UUID | None]
     phone_read: Mapped[bool]
     """Whether the phone, if any, could be read as a number."""
+    by_staff: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Staff said whose order it is: nothing that is typed in it gives it to another customer."""
     created_at: Mapped[datetime]
     removed: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int]

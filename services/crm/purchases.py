@@ -15,7 +15,7 @@ from chassis.projections import age
 from chassis.texts import without_nul
 from contracts.envelope import Event
 from contracts.orders import OrderDeleted, OrderState
-from services.crm.matching import Contact, Person, recognise
+from services.crm.customers.matching import Contact, Person, recognise
 from services.crm.models import Alias, AliasKind, CustomerOrder, Organisation
 
 
@@ -54,13 +54,15 @@ async def read_phones_again(session: AsyncSession, organisation: UUID) -> None:
 
 
 async def _give_to_customer(session: AsyncSession, row: CustomerOrder, person: Person, *, new: bool = False) -> None:
+    row.typed_name, row.typed_email, row.typed_phone = person.name, person.email, person.phone
+    row.account_id = person.account_id
     contacts = person.contacts(await region_of(session, row.organisation))
     row.phone_read = not person.phone or any(contact.kind is AliasKind.PHONE for contact in contacts)
+    if row.by_staff:
+        return
     if not contacts or (not new and await _known_by_itself(session, row)):
         contacts.append(Contact(AliasKind.ORDER, str(row.order_id), row.number))
     row.customer_id = await recognise(session, row.organisation, person, contacts, row.order_id)
-    row.typed_name, row.typed_email, row.typed_phone = person.name, person.email, person.phone
-    row.account_id = person.account_id
 
 
 async def _known_by_itself(session: AsyncSession, row: CustomerOrder) -> bool:

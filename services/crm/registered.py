@@ -13,7 +13,8 @@ from chassis.projections import keep_newest
 from chassis.texts import without_nul
 from contracts.accounts import AccountState, OrganisationState
 from contracts.envelope import Event
-from services.crm import matching
+from services.crm.customers import matching
+from services.crm.customers.told import changed
 from services.crm.models import Account, Alias, AliasKind, Customer, Organisation
 from services.crm.purchases import read_phones_again, region_of
 
@@ -41,7 +42,7 @@ async def record_account(session: AsyncSession, event: Event[AccountState]) -> N
     for customer in await _same_person(session, data.account_id, email_key):
         if _shown(customer) != (account.account_id, account.name, account.email, account.phone):
             matching.take_registered_data(customer, account)
-            await matching.changed(session, customer)
+            await changed(session, customer)
 
 
 async def _same_person(session: AsyncSession, account_id: UUID, email_key: str) -> list[Customer]:

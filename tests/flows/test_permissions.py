@@ -37,6 +37,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/shows/{show_id}/reminder"): {"hours": 0},
     ("PATCH", "/customers/{customer_id}"): {"name": "Stolen"},
     ("PUT", "/customers/{customer_id}/blacklist"): {"reason": "stolen"},
+    ("POST", "/customers/{customer_id}/split"): {"order_ids": [str(uuid4())]},
     ("PUT", "/accounts/{account_id}/roles"): {"roles": ["ticket_desk"]},
 }
 """What a valid request carries; without it a refusal might only be about the body."""

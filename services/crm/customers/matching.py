@@ -6,23 +6,26 @@ contact wait and then see ours. So two events about one person at the same momen
 they are in.
 
 When contacts belong to two customers, the e-mail decides, then the phone, then the account. The weaker contact stays
-with its owner, and the overlap is noted for staff. Nothing is merged by itself.
+with its owner, and the overlap is noted for staff. People share phones: one that comes with an e-mail nobody has and
+with another name is somebody else's order, and an overlap. The same goes for an account. Nothing is merged by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
 
-from chassis import outbox
 from chassis.people import normalise_email, normalise_phone
-from contracts.crm import CustomerChanged, CustomerRegistered, CustomerState
+from contracts.crm import CustomerRegistered
 from services.crm import metrics
+from services.crm.customers.names import may_be_one
+from services.crm.customers.told import changed, publish
 from services.crm.models import Account, Alias, AliasKind, Customer
 
 UNKNOWN_REGION = "ZZ"
@@ -93,19 +96,43 @@ async def recognise(
     """
     candidate = uuid7()
     owners = await _claim(session, organisation, candidate, contacts)
-    deciding = next((c for c in contacts if owners[c] != candidate), None)
-    if deciding is None:
+    owner = await _decide(session, candidate, person, owners)
+    if owner is None:
         metrics.ORDERS_RECOGNISED.labels("nothing").inc()
-        return await _register(session, organisation, candidate, person, contacts)
-    owner = owners[deciding]
-    metrics.ORDERS_RECOGNISED.labels(deciding.kind.value).inc()
-    if candidate in owners.values():
+        owner = await _register(session, organisation, candidate, person)
+    elif candidate in owners.values():
         await session.execute(GIVE, {"owner": owner, "organisation": organisation, "candidate": candidate})
-        await _gained_contacts(session, owner, [c for c in contacts if owners[c] == candidate])
+        await _gained_contacts(session, owner)
     for contact in contacts:
         if owners[contact] not in (owner, candidate):
-            await _note_overlap(session, organisation, owner, owners[contact], contact, order_id)
+            await note_overlap(session, organisation, owner, owners[contact], contact, order_id)
     return owner
+
+
+async def _decide(
+    session: AsyncSession, candidate: UUID, person: Person, owners: Mapping[Contact, UUID]
+) -> UUID | None:
+    """Which customer's order it is; none if it is the order of somebody new."""
+    new_email = any(contact.kind is AliasKind.EMAIL and owner == candidate for contact, owner in owners.items())
+    for contact, owner in owners.items():
+        if owner == candidate:
+            continue
+        certain = not new_email or contact.kind is AliasKind.ORDER
+        if certain or await _has_name(session, owner, person.name):
+            metrics.ORDERS_RECOGNISED.labels(contact.kind.value).inc()
+            return owner
+    return None
+
+
+async def _has_name(session: AsyncSession, customer_id: UUID, name: str) -> bool:
+    """Whether a customer, or one merged with it, may have this name."""
+    one, other = aliased(Customer), aliased(Customer)
+    known = await session.execute(
+        select(other.name, other.registered_name)
+        .join(one, one.counted_as == other.counted_as)
+        .where(one.id == customer_id)
+    )
+    return any(may_be_one(name, each) for row in known for each in row if each is not None)
 
 
 async def _claim(
@@ -119,39 +146,47 @@ async def _claim(
     return {contact: owners[contact.kind.value, contact.value] for contact in contacts}
 
 
-async def _register(
-    session: AsyncSession, organisation: UUID, customer_id: UUID, person: Person, contacts: Sequence[Contact]
-) -> UUID:
+async def _register(session: AsyncSession, organisation: UUID, customer_id: UUID, person: Person) -> UUID:
     customer = Customer(id=customer_id, organisation=organisation, name=person.name, version=1)
     session.add(customer)
     await session.flush()
-    await _find_account(session, customer, contacts)
+    await find_account(session, customer)
     await session.flush()
     metrics.CUSTOMERS_REGISTERED.inc()
     await publish(session, customer, CustomerRegistered)
     return customer_id
 
 
-async def _gained_contacts(session: AsyncSession, customer_id: UUID, contacts: Sequence[Contact]) -> None:
+async def _gained_contacts(session: AsyncSession, customer_id: UUID) -> None:
     customer = await session.get_one(Customer, customer_id, with_for_update=True, populate_existing=True)
-    await _find_account(session, customer, contacts)
+    await find_account(session, customer)
     await changed(session, customer)
 
 
-async def _find_account(session: AsyncSession, customer: Customer, contacts: Sequence[Contact]) -> None:
-    """Puts the registered data of the person's account beside the customer's own, if there is an account."""
-    names = [contact.value for contact in contacts if contact.kind in (AliasKind.EMAIL, AliasKind.ACCOUNT)]
-    if not names or customer.account_id is not None:
+async def find_account(session: AsyncSession, customer: Customer) -> None:
+    """Puts the registered data of the person's account beside the customer's own, if there is an account and none is
+    known of yet."""
+    if customer.account_id is not None:
+        return
+    kinds = (AliasKind.EMAIL, AliasKind.ACCOUNT)
+    contacts = (
+        await session.execute(
+            select(Alias.kind, Alias.value)
+            .where(Alias.customer_id == customer.id, Alias.kind.in_(kinds))
+            .order_by(Alias.created_at, Alias.id)
+        )
+    ).all()
+    if not contacts:
         return
     # The account may be registering at this moment: whoever comes second sees the other.
-    await serialise(session, names)
+    await serialise(session, [contact.value for contact in contacts])
+    signed_in = [UUID(contact.value) for contact in contacts if contact.kind == AliasKind.ACCOUNT]
     account = None
-    for contact in contacts:
-        if contact.kind is AliasKind.ACCOUNT:
-            account = await session.get(Account, UUID(contact.value)) or account
-            customer.account_id = UUID(contact.value)
-    if account is None and customer.account_id is None:
-        emails = [contact.value for contact in contacts if contact.kind is AliasKind.EMAIL]
+    if signed_in:
+        customer.account_id = signed_in[0]
+        account = await session.get(Account, signed_in[0])
+    else:
+        emails = [contact.value for contact in contacts]
         known = select(Account).where(Account.email_key.in_(emails)).order_by(Account.account_id).limit(1)
         account = await session.scalar(known)
     if account is not None:
@@ -170,40 +205,9 @@ async def serialise(session: AsyncSession, names: Sequence[str]) -> None:
     await session.execute(SERIALISE, {"names": sorted(set(names))})
 
 
-async def _note_overlap(
+async def note_overlap(
     session: AsyncSession, organisation: UUID, customer: UUID, other: UUID, contact: Contact, order_id: UUID
 ) -> None:
     metrics.OVERLAPS.inc()
     note = {"organisation": organisation, "customer": customer, "other": other, "order": order_id}
     await session.execute(NOTE, {"id": uuid7(), "kind": contact.kind.value, "value": contact.value, **note})
-
-
-async def changed(session: AsyncSession, customer: Customer) -> None:
-    """Raises the version of a locked customer and tells everybody."""
-    customer.version += 1
-    await session.flush()
-    await publish(session, customer, CustomerChanged)
-
-
-async def publish(session: AsyncSession, customer: Customer, kind: type[CustomerState]) -> None:
-    contacts = await contacts_of(session, customer.id)
-    data = kind(
-        customer_id=customer.id,
-        name=customer.name,
-        emails=tuple(contacts[AliasKind.EMAIL]),
-        phones=tuple(contacts[AliasKind.PHONE]),
-        blacklisted=customer.blacklisted,
-        account_id=customer.account_id,
-    )
-    outbox.add(session, data, organisation=customer.organisation, version=customer.version)
-
-
-async def contacts_of(session: AsyncSession, customer_id: UUID) -> dict[AliasKind, list[str]]:
-    """The customer's contacts by kind, oldest first."""
-    found: dict[AliasKind, list[str]] = {kind: [] for kind in AliasKind}
-    rows = await session.execute(
-        select(Alias.kind, Alias.value).where(Alias.customer_id == customer_id).order_by(Alias.created_at, Alias.id)
-    )
-    for kind, value in rows:
-        found[AliasKind(kind)].append(value)
-    return found
