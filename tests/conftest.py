@@ -1,10 +1,13 @@
 """Servers for the whole run of pytest: one PostgreSQL, one Kafka, one mail catcher, and tokens of a test gateway.
 
 Each run starts its own in a temporary folder on free ports; they end with it, also when it is interrupted or killed.
+Where many short runs follow each other, as for mutants, `TEST_POSTGRES_URL` and `TEST_KAFKA` name servers that run
+already: a run takes databases and consumer groups of its own there.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +17,7 @@ import pytest
 
 from deploy.platform import topics
 from deploy.platform.mailcatcher import MailCatcher
-from tests.harness import Kafka, Postgres, TokenMint, kafka_cluster, postgres_server
+from tests.harness import Given, Kafka, Postgres, TokenMint, kafka_cluster, postgres_server
 
 
 @pytest.fixture(scope="session")
@@ -36,12 +39,18 @@ def own_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(server_folder: Path) -> Iterator[Postgres]:
     """The shared PostgreSQL; a test that stops or kills it takes `own_postgres`."""
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        yield Postgres(Given(url))
+        return
     with postgres_server(server_folder) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def kafka_server(server_folder: Path) -> Iterator[Kafka]:
+    if address := os.environ.get("TEST_KAFKA"):
+        yield Kafka(Given(address))
+        return
     with kafka_cluster(server_folder, light=True) as cluster:
         yield cluster
 

@@ -106,6 +106,16 @@ async def serve(app: Any, port: int = 0) -> AsyncIterator[str]:
         listener.close()
 
 
+class Given:
+    """Servers that run already, and that nobody here stops: in the place of a `PostgresServer` or a `KafkaCluster`."""
+
+    def __init__(self, address: str) -> None:
+        self.bootstrap_servers = address
+
+    def url(self, database: str = "postgres") -> str:
+        return f"{self.bootstrap_servers}/{database}"
+
+
 class Postgres:
     """A PostgreSQL server of the tests, with throw-away databases."""
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 from uuid import UUID
 
 import xlsxwriter
@@ -49,6 +50,8 @@ BOM = "\ufeff"
 ROWS_AT_ONCE = 250
 PIECE = 262_144
 FORMULA_STARTS = "=+-@＝＋－＠"
+INVISIBLE = ("Cc", "Cf")
+"""Control and format characters, such as a byte order mark: programs drop them in front of a formula."""
 
 _building = asyncio.Semaphore(2)
 """Workbooks made at once: it is processor time, and more would only make everybody wait longer."""
@@ -56,7 +59,8 @@ _building = asyncio.Semaphore(2)
 
 def harmless(text: str) -> str:
     """Text that a spreadsheet does not take for a formula, whatever stands in front of it."""
-    if (text[:1] in "\t\r" and text) or (text.lstrip()[:1] and text.lstrip()[0] in FORMULA_STARTS):
+    seen = next((letter for letter in text if not letter.isspace() and category(letter) not in INVISIBLE), None)
+    if text.startswith(("\t", "\r")) or (seen and seen in FORMULA_STARTS):
         return f"'{text}"
     return text
 

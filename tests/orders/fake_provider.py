@@ -1,4 +1,7 @@
-"""A card provider in memory that honours idempotency keys and does what a test asks: late, lost, twice, failing."""
+"""A card provider in memory that honours idempotency keys and does what a test asks: late, lost, twice, failing.
+
+Like the real ones, it refuses a key that comes again with another request.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from contracts.money import Money
@@ -24,6 +27,8 @@ from services.orders.payments.provider import (
 )
 
 SIGNATURE = "test-signature"
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -43,13 +48,18 @@ class FakeProvider:
         self.cards: dict[str, Card] = {}
         self.by_key: dict[str, str] = {}
         self.calls: Counter[str] = Counter()
+        self.bodies: dict[str, object] = {}
+        """What was asked under each idempotency key."""
         self.failing: dict[str, ProviderError] = {}
-        """Calls that fail, by name."""
+        """Calls that fail before they do anything, by name."""
+        self.unheard: dict[str, ProviderError] = {}
+        """Calls that do their work and then fail: the answer is lost on the way."""
         self.refund_status = ProviderRefundStatus.DONE
         self.fetch_delay = 0.0
 
     def reset(self) -> None:
         self.failing.clear()
+        self.unheard.clear()
         self.refund_status = ProviderRefundStatus.DONE
         self.fetch_delay = 0.0
         self.calls.clear()
@@ -59,11 +69,22 @@ class FakeProvider:
         if name in self.failing:
             raise self.failing[name]
 
+    def _answered(self, name: str, answer: T) -> T:
+        if name in self.unheard:
+            raise self.unheard[name]
+        return answer
+
+    def _keyed(self, key: str, *body: object) -> None:
+        if self.bodies.setdefault(key, body) != body:
+            raise ProviderError(f"the idempotency key {key} belongs to another request", retryable=False)
+
     async def start(self, payment: StartPayment) -> StartedPayment:
         self._called("start")
+        self._keyed(payment.idempotency_key, payment)
         reference = self.by_key.setdefault(payment.idempotency_key, f"pay_{uuid4().hex[:12]}")
         self.cards.setdefault(reference, Card(reference, payment))
-        return StartedPayment(reference=reference, redirect_url=f"http://card.test/pay/{reference}")
+        started = StartedPayment(reference=reference, redirect_url=f"http://card.test/pay/{reference}")
+        return self._answered("start", started)
 
     async def fetch(self, reference: str) -> ProviderPayment:
         self._called("fetch")
@@ -73,25 +94,28 @@ class FakeProvider:
 
     async def capture(self, reference: str, amount: Money, idempotency_key: str) -> ProviderPayment:
         self._called("capture")
+        self._keyed(idempotency_key, "capture", reference, amount)
         card = self.cards[reference]
         if card.status is ProviderStatus.HELD:
             card.status, card.amount = ProviderStatus.RECEIVED, amount
-        return self._answer(reference)
+        return self._answered("capture", self._answer(reference))
 
     async def cancel(self, reference: str, idempotency_key: str) -> ProviderPayment:
         self._called("cancel")
+        self._keyed(idempotency_key, "cancel", reference)
         card = self.cards[reference]
         if card.status is not ProviderStatus.RECEIVED:
             card.status = ProviderStatus.CANCELLED
-        return self._answer(reference)
+        return self._answered("cancel", self._answer(reference))
 
     async def refund(self, reference: str, amount: Money, idempotency_key: str) -> ProviderRefund:
         self._called("refund")
+        self._keyed(idempotency_key, "refund", reference, amount)
         card = self.cards[reference]
         if idempotency_key not in card.refunds:
             made = ProviderRefund(reference=f"re_{uuid4().hex[:12]}", status=self.refund_status)
             card.refunds[idempotency_key] = (made, amount)
-        return card.refunds[idempotency_key][0]
+        return self._answered("refund", card.refunds[idempotency_key][0])
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         if headers.get("x-signature") != SIGNATURE:

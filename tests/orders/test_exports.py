@@ -16,7 +16,7 @@ from sqlalchemy import text
 from contracts import orders
 from services.orders import exports
 from services.orders.errors import TooManyRows
-from services.orders.exports import HEADINGS, ROWS_AT_ONCE, Sheet, chosen, export_csv, export_xlsx
+from services.orders.exports import HEADINGS, ROWS_AT_ONCE, Sheet, chosen, export_csv, export_xlsx, harmless
 from services.orders.listing import Filters
 from tests.harness import beside
 from tests.orders.desk import entered_by_staff, listed, placed
@@ -128,6 +128,23 @@ async def test_the_export_is_the_table_as_filtered_and_sorted(stage: Stage) -> N
 def sheet_of(workbook: bytes) -> str:
     with zipfile.ZipFile(io.BytesIO(workbook)) as archive:
         return archive.read("xl/worksheets/sheet1.xml").decode()
+
+
+@pytest.mark.parametrize("before", ["", " ", "  \t", "\n", "\r\n", "\u00a0", "\u3000", "\ufeff", "\u200b"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "＝", "＋", "－", "＠"])
+def test_whatever_stands_before_a_formula(before: str, start: str) -> None:
+    """Spreadsheets strip some of it, so the first character that is seen counts."""
+    assert harmless(f"{before}{start}1+1") == f"'{before}{start}1+1"
+
+
+@pytest.mark.parametrize("text", ["", " ", "Ольга", "a=1", " a-b", "1-2"])
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert harmless(text) == text
+
+
+@pytest.mark.parametrize("text", ["\t1", "\r1", "\t", "\t\t=1"])
+def test_a_cell_never_begins_with_a_tab_or_a_new_line(text: str) -> None:
+    assert harmless(text) == f"'{text}"
 
 
 async def test_an_export_is_harmless(stage: Stage) -> None:

@@ -180,13 +180,14 @@ async def test_a_foreign_currency_changes_nothing(stage: Stage) -> None:
 
 
 async def test_the_provider_being_away_at_checkout_only_delays_the_page(stage: Stage) -> None:
-    stage.cards.failing["start"] = ProviderError("away", retryable=True)
+    """It has opened the page, and its answer is lost: asking again must be the same request in every letter."""
+    stage.cards.unheard["start"] = ProviderError("away", retryable=True)
     hold = stage.ticketing.hold(stage.organisation)
     answer = await stage.checkout(hold)
     assert answer.status == 201
     payment = answer.json["payment"]
     assert payment["redirect_url"] is None
-    stage.cards.failing.clear()
+    stage.cards.unheard.clear()
     card = await eventually(lambda: _with_page(stage, hold))
     assert card["payments"][0]["payment_id"] == payment["payment_id"]
     assert len([c for c in stage.cards.cards.values() if c.asked.order_id == hold.hold_id]) == 1

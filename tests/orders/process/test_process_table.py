@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
 from contracts.orders import FunnelStage, PaymentStatus
-from services.orders.process import NotPossible, State, decide
+from services.orders.process import NotPossible, decide
 from services.orders.process import happenings as h
 from services.orders.process.commands import (
     About,
     Command,
     Money,
     OpenEnrolments,
-    Post,
     RecordRefundFailed,
     RevokeTickets,
     Tell,
@@ -25,53 +24,49 @@ from services.orders.process.commands import (
     TellTakenBack,
 )
 from services.orders.process.state import CancelReason, Delivery, Line, PaymentStage, Wanted
+from tests.orders.process.histories import (
+    AFTER_GRACE,
+    CANCEL,
+    CHECKOUT,
+    CONFIRMED,
+    COURSE,
+    DEADLINE,
+    FAILED,
+    HELD,
+    HOLD,
+    ISSUED,
+    LATER,
+    LET_GO,
+    MARK_PAID,
+    OPEN_P,
+    OPEN_Q,
+    PAID,
+    PAID_MIXED,
+    PLACED,
+    R2,
+    RECEIVED,
+    REFUND_A,
+    REFUND_ALL,
+    REFUND_B,
+    REFUSED,
+    SEATS,
+    T0,
+    VOIDED,
+    VOIDED_A,
+    VOIDED_B,
+    A,
+    B,
+    P,
+    Q,
+    R,
+    after,
+    refund_done,
+    seen,
+)
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
-LATER = T0 + timedelta(hours=1)
-A, B = UUID(int=1), UUID(int=2)
-P, Q, R = UUID(int=11), UUID(int=12), UUID(int=21)
-SEATS = (Line(id=A, reference="seat-a", amount=100), Line(id=B, reference="seat-b", amount=250))
-COURSE = (Line(id=A, reference="course", amount=100, is_seat=False),)
-
-HOLD = h.HoldPlaced(lines=SEATS)
-CHECKOUT = h.CheckedOut(lines=SEATS, pay_by=T0)
-OPEN_P, OPEN_Q = (h.PaymentOpened(payment_id=p, provider="sandbox") for p in (P, Q))
-DEADLINE = h.DeadlinePassed(now=T0, grace_until=LATER)
-AFTER_GRACE = h.DeadlinePassed(now=LATER, grace_until=LATER + timedelta(hours=1))
-ISSUED = h.TicketsIssued()
-REFUSED = h.ConversionRefused(reason="taken")
-CANCEL = h.CancelAsked(request_id=R, reason=CancelReason.BY_STAFF, note="by staff")
-REFUND_ALL = h.RefundAsked(request_id=R)
-REFUND_A = h.RefundAsked(request_id=R, line_ids=(A,))
-MARK_PAID = h.MarkedPaid(payment_id=Q, at=T0)
-VOIDED = h.TicketsVoided(request_id=R, seats=("seat-a", "seat-b"))
-VOIDED_A = h.TicketsVoided(request_id=R, seats=("seat-a",))
-
-
-def seen(stage: PaymentStage, payment: UUID = P, at: int = 1, amount: int = 350) -> h.PaymentSeen:
-    return h.PaymentSeen(payment_id=payment, stage=stage, amount=amount, observed_at=T0 + timedelta(seconds=at))
-
-
-HELD = seen(PaymentStage.HELD)
-RECEIVED = seen(PaymentStage.RECEIVED, at=2)
-FAILED = seen(PaymentStage.FAILED, at=3)
-PLACED = (HOLD, CHECKOUT, OPEN_P)
-PAID = (*PLACED, RECEIVED)
-CONFIRMED = (*PAID, ISSUED)
-
-
-def after(*history: h.Happening) -> tuple[State, list[Command]]:
-    """The state after a history, and the messages (not the ledger entries) of its last event."""
-    state = State()
-    commands: tuple[Command, ...] = ()
-    for happening in history:
-        state, commands = decide(state, happening)
-    return state, [c for c in commands if not isinstance(c, Post)]
-
-
-def refund_done(*history: h.Happening) -> h.RefundDone:
-    return h.RefundDone(refund_id=after(*history)[0].refunds[-1].id)
-
+MOMENT = timedelta(microseconds=1)
+WISH = h.Wished(lines=SEATS, stage=FunnelStage.WISHLIST)
+CANCEL_LATER = h.CancelAsked(request_id=R2, reason=CancelReason.BY_STAFF)
 
 TABLE: list[tuple[str, tuple[h.Happening, ...], FunnelStage | None, list[Command]]] = [
     ("a hold is interest", (HOLD,), FunnelStage.INTERESTED, [Tell(About.INTERESTED)]),
@@ -79,7 +74,7 @@ TABLE: list[tuple[str, tuple[h.Happening, ...], FunnelStage | None, list[Command
     ("checkout before its hold", (CHECKOUT,), FunnelStage.AWAITING_PAYMENT, [Tell(About.PLACED)]),
     ("the hold comes after", (CHECKOUT, HOLD), FunnelStage.AWAITING_PAYMENT, []),
     ("interest may lapse", (HOLD, h.HoldReleased(by_expiry=True)), FunnelStage.INTERESTED, []),
-    ("a hold let go cancels", (*PLACED, h.HoldReleased(by_expiry=False)), FunnelStage.CANCELLED,
+    ("a hold let go cancels", (*PLACED, LET_GO), FunnelStage.CANCELLED,
      [TellCancelled(was_paid=False, reason="hold_released")]),
     ("a hold expired waits for the money", (*PLACED, h.HoldReleased(by_expiry=True)),
      FunnelStage.AWAITING_PAYMENT, []),
@@ -124,6 +119,65 @@ TABLE: list[tuple[str, tuple[h.Happening, ...], FunnelStage | None, list[Command
       Tell(About.CONFIRMED)]),
     ("declined", (*PLACED, FAILED), FunnelStage.AWAITING_PAYMENT,
      [TellPayment(what=Money.FAILED, payment=P, amount=350, reason="failed")]),
+    ("a wish", (WISH,), FunnelStage.WISHLIST, [Tell(About.CHANGED)]),
+    ("a wish for what is held", (HOLD, WISH), FunnelStage.INTERESTED, []),
+    ("a hold for what was wished", (WISH, HOLD), FunnelStage.WISHLIST, []),
+    ("a hold let go before checkout", (HOLD, LET_GO), FunnelStage.INTERESTED, []),
+    ("a hold let go after the money came", (*PAID, LET_GO), FunnelStage.PAID, []),
+    ("a hold let go after the order expired", (*PLACED, DEADLINE, LET_GO), FunnelStage.CANCELLED, []),
+    ("and late money is welcome still", (*PLACED, DEADLINE, LET_GO, RECEIVED), FunnelStage.PAID,
+     [TellPayment(what=Money.RECEIVED, payment=P, amount=350), Tell(About.PAID)]),
+    ("more time for an expired order", (*PLACED, DEADLINE, h.HoldExtended(pay_by=LATER)), FunnelStage.CANCELLED, []),
+    ("more time for mere interest", (HOLD, h.HoldExtended(pay_by=LATER)), FunnelStage.INTERESTED, []),
+    ("a moment before the deadline", (*PLACED, h.DeadlinePassed(now=T0 - MOMENT, grace_until=LATER)),
+     FunnelStage.AWAITING_PAYMENT, []),
+    ("the deadline of mere interest", (HOLD, DEADLINE), FunnelStage.INTERESTED, []),
+    ("a payment of another order", (*PLACED, seen(PaymentStage.RECEIVED, Q)), FunnelStage.AWAITING_PAYMENT, []),
+    ("a page still open", (*PLACED, seen(PaymentStage.OPEN)), FunnelStage.AWAITING_PAYMENT, []),
+    ("one unit too little", (*PLACED, seen(PaymentStage.HELD, amount=349)), FunnelStage.AWAITING_PAYMENT,
+     [TellPayment(what=Money.HELD, payment=P, amount=349)]),
+    ("two parts of the price do not add up", (*PLACED, OPEN_Q, seen(PaymentStage.HELD, amount=100),
+                                              seen(PaymentStage.HELD, Q, amount=250)), FunnelStage.AWAITING_PAYMENT,
+     [TellPayment(what=Money.HELD, payment=Q, amount=250)]),
+    ("money after staff cancelled", (*PLACED, CANCEL, HELD), FunnelStage.CANCELLED,
+     [TellPayment(what=Money.HELD, payment=P, amount=350)]),
+    ("a page that we closed is no news", (*PLACED, CANCEL, seen(PaymentStage.CANCELLED)), FunnelStage.CANCELLED, []),
+    ("a hold that ends before the order is paid", (*PLACED, OPEN_Q, seen(PaymentStage.HELD, amount=100),
+                                                   seen(PaymentStage.CANCELLED, at=5)), FunnelStage.AWAITING_PAYMENT,
+     [TellPayment(what=Money.FAILED, payment=P, amount=100, reason="cancelled")]),
+    ("capture", (*PLACED, HELD, ISSUED, seen(PaymentStage.RECEIVED, at=9)), FunnelStage.PAID,
+     [TellPayment(what=Money.RECEIVED, payment=P, amount=350)]),
+    ("tickets of a cancelled order confirm nothing", (*PAID, CANCEL, ISSUED), FunnelStage.CANCELLED, []),
+    ("tickets before the money are nobody's", (*PLACED, ISSUED), FunnelStage.AWAITING_PAYMENT, []),
+    ("no tickets for a cancelled order", (*PAID, CANCEL, REFUSED), FunnelStage.CANCELLED, []),
+    ("refused before the money", (*PLACED, REFUSED), FunnelStage.AWAITING_PAYMENT, []),
+    ("void tickets of an unpaid order", (*PLACED, VOIDED), FunnelStage.AWAITING_PAYMENT, []),
+    ("one void ticket of two", (*CONFIRMED, VOIDED_A), FunnelStage.PAID, []),
+    ("and the other", (*CONFIRMED, VOIDED_A, VOIDED_B), FunnelStage.CANCELLED, [TellTakenBack(reason="refunded")]),
+    ("both refunded, one after the other", (*CONFIRMED, REFUND_A, REFUND_B), FunnelStage.CANCELLED,
+     [RevokeTickets(request=R2, seats=("seat-b",), reason="refunded"), TellTakenBack(reason="refunded")]),
+    ("cancel mere interest", (HOLD, CANCEL), FunnelStage.CANCELLED,
+     [TellCancelled(was_paid=False, reason="by staff")]),
+    ("cancel without a note", (*PLACED, h.CancelAsked(request_id=R, reason=CancelReason.BY_BUYER)),
+     FunnelStage.CANCELLED, [TellCancelled(was_paid=False, reason="by_buyer")]),
+    ("cancel what was paid, without a note", (*PAID, h.CancelAsked(request_id=R, reason=CancelReason.BY_BUYER)),
+     FunnelStage.CANCELLED, [RevokeTickets(request=R, seats=("seat-a", "seat-b"), reason="cancelled"),
+                             TellCancelled(was_paid=True, reason="by_buyer")]),
+    ("cancel what was refunded in part", (*CONFIRMED, REFUND_A, CANCEL_LATER), FunnelStage.CANCELLED,
+     [RevokeTickets(request=R2, seats=("seat-b",), reason="cancelled"),
+      TellCancelled(was_paid=True, reason="by_staff")]),
+    ("a seat and a course", PAID_MIXED, FunnelStage.PAID,
+     [TellPayment(what=Money.RECEIVED, payment=P, amount=350), Tell(About.PAID), OpenEnrolments()]),
+    ("cancel a seat and a course", (*PAID_MIXED, CANCEL), FunnelStage.CANCELLED,
+     [RevokeTickets(request=R, seats=("seat-a",), reason="cancelled"),
+      TellCancelled(was_paid=True, reason="by staff")]),
+    ("the seat is void, the course stays", (*PAID_MIXED, ISSUED, VOIDED_A), FunnelStage.PAID, []),
+    ("refund of the course alone revokes nothing", (*PAID_MIXED, ISSUED, REFUND_B), FunnelStage.PAID, []),
+    ("a refund that nobody asked for", (*CONFIRMED, h.RefundDone(refund_id=R)), FunnelStage.PAID, []),
+    ("a refund that nobody asked for fails", (*CONFIRMED, h.RefundFailed(refund_id=R, reason="?")),
+     FunnelStage.PAID, []),
+    ("marked paid after the deadline", (*PLACED, DEADLINE, MARK_PAID), FunnelStage.PAID,
+     [TellPayment(what=Money.RECEIVED, payment=Q, amount=350), Tell(About.PAID)]),
 ]  # fmt: skip
 
 
@@ -319,7 +373,24 @@ def test_the_previous_stage_of_a_cancelled_order_is_kept() -> None:
         (*PLACED, REFUND_ALL),
         (*CONFIRMED, REFUND_A, REFUND_A),
         (*CONFIRMED, REFUND_ALL, REFUND_ALL),
-        (HOLD, h.HoldReleased(by_expiry=False), CHECKOUT),
+        (HOLD, LET_GO, CHECKOUT),
+        (HOLD, h.HoldReleased(by_expiry=True), CHECKOUT),
+        (WISH, CHECKOUT),
+        (h.CancelAsked(request_id=R, reason=CancelReason.BY_STAFF),),
+        (*PLACED, CANCEL, CHECKOUT),
+        (*PLACED, CANCEL, OPEN_Q),
+        (*PLACED, CANCEL, MARK_PAID),
+        (*PLACED, CANCEL, h.MethodChanged(pay_by=LATER)),
+        (HOLD, OPEN_P),
+        (HOLD, MARK_PAID),
+        (HOLD, h.MethodChanged(pay_by=LATER)),
+        (HOLD, REFUND_ALL),
+        (*CONFIRMED, h.RefundAsked(request_id=R, line_ids=())),
+        (*CONFIRMED, h.RefundAsked(request_id=R, line_ids=(A, UUID(int=3)))),
+        (*CONFIRMED, REFUND_A, VOIDED_A, REFUND_A),
+        (*CONFIRMED, REFUND_A, h.RefundAsked(request_id=R2, line_ids=(A, B))),
+        (*CONFIRMED, CANCEL, REFUND_ALL),
+        (*CONFIRMED, h.RefundConfirmed(refund_id=R)),
     ],
 )
 def test_requests_that_do_not_fit_are_refused(history: tuple[h.Happening, ...]) -> None:

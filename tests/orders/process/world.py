@@ -48,6 +48,8 @@ class World:
         self.to_ticketing: list[Command] = []
         self.seats = {line.reference: "order" for line in LINES}
         self.tickets: set[str] = set()
+        self.printed: set[str] = set()
+        """Seats that ever had a ticket: ticketing names no others when it voids them."""
         self.released = False
         self.cards: dict[UUID, Card] = {}
         self.webhooks = True
@@ -149,12 +151,14 @@ class World:
                 if seat in self.tickets:
                     self.tickets.remove(seat)
                     self.seats[seat] = "free"
-            self.inbox.append(h.TicketsVoided(request_id=command.request, seats=command.seats))
+            voided = tuple(seat for seat in command.seats if seat in self.printed)
+            self.inbox.append(h.TicketsVoided(request_id=command.request, seats=voided))
 
     def _convert(self) -> None:
         if all(owner in ("order", "free") for owner in self.seats.values()):
             self.seats = dict.fromkeys(self.seats, "order")
             self.tickets = set(self.seats)
+            self.printed |= self.tickets
             self.inbox.append(h.TicketsIssued())
         else:
             self.inbox.append(h.ConversionRefused(reason="sold to somebody else"))

@@ -1,0 +1,155 @@
+"""The provider does what it is asked, and its answer is lost: whatever is asked again must not be done twice."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from contracts import orders
+from services.orders.models import Order, Payment, Refund
+from services.orders.payments.provider import ProviderError, ProviderStatus
+from tests.harness import eventually
+from tests.orders.placing import placed
+from tests.orders.stage import Stage
+
+AWAY = ProviderError("timed out", retryable=True)
+MANY = 1_000
+"""Attempts of some days without an answer."""
+
+
+async def due_now(stage: Stage, table: type[Payment] | type[Refund], order_id: str | UUID, **more: Any) -> None:
+    async with stage.db.as_worker() as session:
+        rows = update(table).where(table.order_id == UUID(str(order_id)))
+        await session.execute(rows.values(due_at=datetime.now(UTC), **more))
+
+
+async def refund_of(stage: Stage, order_id: str) -> Refund:
+    async with stage.db.as_worker() as session:
+        return (await session.scalars(select(Refund).where(Refund.order_id == UUID(order_id)))).one()
+
+
+async def asked(stage: Stage, call: str, times: int, table: type[Payment] | type[Refund], order_id: str | UUID) -> None:
+    """The job has asked `times` more, without waiting for its pauses."""
+    before = stage.cards.calls[call]
+
+    async def check() -> bool:
+        await due_now(stage, table, order_id)
+        return stage.cards.calls[call] >= before + times
+
+    await eventually(check)
+
+
+async def test_a_refund_whose_answers_are_lost_goes_back_once(stage: Stage) -> None:
+    """However often nobody answers, that is no refusal: the same money is asked for under the same key."""
+    card = await stage.buy()
+    stage.cards.unheard["refund"] = AWAY
+    assert (await stage.staff("POST", f"/orders/{card['id']}/refunds", json={})).status == 201
+    await eventually(lambda: stage.cards.calls["refund"])
+    await asked(stage, "refund", 4, Refund, card["id"])
+    refund = await refund_of(stage, card["id"])
+    assert (refund.failures, refund.done, refund.reference) == (0, False, None)
+    assert refund.attempts >= 4
+    stage.cards.unheard.clear()
+    await due_now(stage, Refund, card["id"])
+    await stage.order_becomes(card["id"], payment_status="money_refunded")
+    (made,) = stage.cards.card_of(card["payments"][0]["payment_id"]).refunds.values()
+    assert made[1].minor == 25_000
+    history = (await stage.staff("GET", f"/orders/{card['id']}/history")).json["items"]
+    assert "refund_failed" not in [entry["what"] for entry in history]
+    assert len(stage.ticketing.told(card["id"], orders.PaymentRefunded)) == 1
+
+
+async def test_a_capture_whose_answer_is_lost_is_done(stage: Stage) -> None:
+    stage.cards.unheard["capture"] = AWAY
+    hold, payment, _ = await placed(stage)
+    stage.cards.pay(payment, ProviderStatus.HELD)
+    await stage.webhook(payment)
+    await eventually(lambda: stage.cards.calls["capture"])
+    await asked(stage, "capture", 2, Payment, hold.hold_id)
+    stage.cards.unheard.clear()
+    await due_now(stage, Payment, hold.hold_id)
+    await stage.confirmed(hold.hold_id)
+    assert len(await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.PaymentReceived))) == 1
+
+
+async def test_a_page_whose_closing_is_not_heard_of_is_closed(stage: Stage) -> None:
+    stage.cards.unheard["cancel"] = AWAY
+    hold, _, key = await placed(stage)
+    assert (await stage.call("POST", f"/orders/{hold.hold_id}/cancel", headers=key)).status == 200
+    await eventually(lambda: stage.cards.calls["cancel"])
+    await asked(stage, "cancel", 1, Payment, hold.hold_id)
+    stage.cards.unheard.clear()
+    await due_now(stage, Payment, hold.hold_id)
+
+    async def closed() -> bool:
+        (row,) = (await stage.card(hold.hold_id))["payments"]
+        return bool(row["stage"] == "cancelled")
+
+    await eventually(closed)
+
+
+async def test_a_request_that_the_provider_never_answers_is_not_asked_for_ever_faster(stage: Stage) -> None:
+    """The pauses grow up to a limit, and the counter of attempts breaks nothing."""
+    hold, _, _ = await placed(stage)
+    bought = await stage.buy()
+    stage.cards.failing |= {"fetch": AWAY, "refund": AWAY}
+    assert (await stage.staff("POST", f"/orders/{bought['id']}/refunds", json={})).status == 201
+    await eventually(lambda: stage.cards.calls["refund"])
+    cases: tuple[tuple[type[Payment] | type[Refund], str, timedelta], ...] = (
+        (Payment, str(hold.hold_id), timedelta(minutes=5)),
+        (Refund, bought["id"], timedelta(hours=1)),
+    )
+    for table, order, longest in cases:
+        await due_now(stage, table, order, attempts=MANY)
+        before = datetime.now(UTC)
+
+        async def claimed(table=table, order=order) -> Any:
+            async with stage.db.as_worker() as session:
+                row = (await session.scalars(select(table).where(table.order_id == UUID(order)))).one()
+            return row if row.attempts > MANY else None
+
+        row = await eventually(claimed)
+        assert row.attempts == MANY + 1
+        assert before + longest <= row.due_at <= datetime.now(UTC) + longest
+
+
+@pytest.mark.parametrize("wanted", ["invoice", "card"])
+async def test_the_method_may_be_changed_but_gives_no_more_time_than_an_invoice(stage: Stage, wanted: str) -> None:
+    """However often it is changed, and also when the page that was open cannot be closed yet."""
+    other = {"invoice": "card", "card": "invoice"}[wanted]
+    hold = stage.ticketing.hold(stage.organisation, seconds=7 * 86_400)
+    first = await stage.checkout(hold, payment_method=other)
+    assert first.status == 201, first
+    stage.cards.failing["cancel"] = AWAY
+    await placed_before(stage, hold.hold_id, timedelta(days=stage.settings.invoice_days) - timedelta(minutes=5))
+    again = await stage.checkout(hold, payment_method=wanted)
+    assert again.status == 201, again
+    card = await stage.card(hold.hold_id)
+    latest = datetime.fromisoformat(card["placed_at"]) + timedelta(days=stage.settings.invoice_days)
+    assert datetime.fromisoformat(card["pay_by"]) == latest
+    assert (again.json["payment"] is None) == (wanted == "invoice")
+
+
+async def test_a_page_that_is_being_closed_is_nobodys_page(stage: Stage) -> None:
+    hold, first, _ = await placed(stage)
+    stage.cards.failing["cancel"] = AWAY
+    assert (await stage.checkout(hold, payment_method="invoice")).json["payment"] is None
+    back = await stage.checkout(hold)
+    second = back.json["payment"]["payment_id"]
+    assert second != first
+    assert (await stage.checkout(hold)).json["payment"]["payment_id"] == second, "its own page is open"
+    rows = {row["payment_id"]: row["stage"] for row in (await stage.card(hold.hold_id))["payments"]}
+    assert rows == {first: "open", second: "open"}
+    stage.cards.pay(second)
+    await stage.webhook(second)
+    await stage.confirmed(hold.hold_id)
+
+
+async def placed_before(stage: Stage, order_id: UUID, ago: timedelta) -> None:
+    async with stage.db.as_worker() as session:
+        order = update(Order).where(Order.id == order_id)
+        await session.execute(order.values(placed_at=datetime.now(UTC) - ago))
