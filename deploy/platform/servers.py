@@ -104,7 +104,15 @@ class Servers:
         if not self.existing.kafka:
             ports, controllers = list(self.ports.kafka), list(self.ports.controllers)
             data, log = self.home.path / "kafka", self.home.log("kafka")
-            self.kafka = KafkaCluster(data, ports, controllers, jars=jars_folder(), log=log, light=True)
+            self.kafka = KafkaCluster(
+                data,
+                ports,
+                controllers,
+                jars=jars_folder(),
+                log=log,
+                light=True,
+                metrics_ports=self.ports.kafka_metrics,
+            )
             try:
                 await self._fetch_kafka(self.kafka.jars)
                 await self._start_kafka()

@@ -28,13 +28,13 @@ PORTS = Ports.counted_from()
 def test_the_same_parts() -> None:
     mine = {*SERVICES, "sandbox", "mail", "postgres", "kafka"}
     jobs = {"topics", *(f"migrate-{service}" for service in SERVICES)}
-    assert set(PARTS) == mine | jobs | {"prometheus", "grafana"}
+    assert set(PARTS) == mine | jobs | {"prometheus", "alertmanager", "postgres-exporter", "grafana"}
 
 
 def test_kafka_has_the_version_of_the_jars() -> None:
     pom = (ROOT / "deploy" / "kafka" / "pom.xml").read_text()
     (version,) = re.findall(r"<kafka.version>([\d.]+)</kafka.version>", pom)
-    assert image("kafka") == ("apache/kafka", version)
+    assert f"FROM apache/kafka:{version} AS kafka\n" in (ROOT / "deploy" / "docker" / "Dockerfile").read_text()
 
 
 def test_postgres_has_the_version_of_the_binaries() -> None:
@@ -65,7 +65,7 @@ def test_kafka_has_the_same_settings(tmp_path: Path) -> None:
         if name not in here:
             assert given == value, name
     extra = set(environment) - {"KAFKA_" + name.upper().replace(".", "_") for name in wanted}
-    assert extra == {"CLUSTER_ID", "KAFKA_HEAP_OPTS"}
+    assert extra == {"CLUSTER_ID", "KAFKA_HEAP_OPTS", "KAFKA_OPTS"}
     assert environment["CLUSTER_ID"] == CLUSTER_ID
     heap = [option for option in cluster.java_options() if option.startswith(("-Xmx", "-Xms"))]
     assert environment["KAFKA_HEAP_OPTS"].split() == heap
@@ -95,7 +95,7 @@ def test_the_same_ports() -> None:
     assert published("gateway") == {8000: PORTS.services["gateway"], 8010: PORTS.sandbox}
     assert published("mail") == {8025: PORTS.mail_page, 1025: PORTS.smtp}
     assert published("postgres") == {5432: PORTS.postgres}
-    for part in ("prometheus", "grafana"):
+    for part in ("prometheus", "alertmanager", "grafana"):
         published(part)
 
 
@@ -145,6 +145,7 @@ def listening() -> set[tuple[str, int]]:
     """Who listens where inside the network of the containers."""
     found = {(service, PORTS.services[service]) for service in SERVICES}
     found |= {("kafka", 9092), ("kafka", 9093), ("postgres", 5432), ("mail", 1025), ("prometheus", 9090)}
+    found |= {("kafka", 9404), ("postgres-exporter", 9187), ("alertmanager", 9093)}
     assert PARTS["sandbox"]["network_mode"] == "service:gateway"
     return found | {("gateway", PORTS.sandbox)}
 
@@ -179,10 +180,20 @@ def test_what_a_part_waits_for_can_be_waited_for() -> None:
                 assert waited["restart"].startswith("on-failure"), f"{other} would start again when it is done"
 
 
-def test_prometheus_asks_every_service() -> None:
+def test_prometheus_asks_every_service_and_what_they_stand_on_by_a_name_of_any_number_of_replicas() -> None:
     config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
-    asked = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
-    assert asked == {service: [f"{service}:{PORTS.services[service]}"] for service in SERVICES}
+    asked = {}
+    for job in config["scrape_configs"]:
+        (found,) = job["dns_sd_configs"]
+        (name,) = found["names"]
+        assert (name, found["port"]) in listening()
+        asked[job["job_name"]] = (name, found["port"])
+    assert {service: asked.pop(service) for service in SERVICES} == {
+        service: (service, PORTS.services[service]) for service in SERVICES
+    }
+    assert set(asked) == {"kafka", "postgres", "alertmanager"}
+    ((manager,),) = ([one["dns_sd_configs"][0] for one in config["alerting"]["alertmanagers"]],)
+    assert (manager["names"], manager["port"]) == (["alertmanager"], 9093)
     for file in config["rule_files"]:
         assert (ROOT / "deploy" / "prometheus" / file).exists()
 

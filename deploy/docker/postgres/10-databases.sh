@@ -9,3 +9,9 @@ for service in gateway orders ticketing crm notifications reporting; do
         --set service="$service" --set secret="${POSTGRES_ROLE_SECRET:-development-only}" \
         --file "$here/service.sql.in"
 done
+
+# Reads the figures that alerts are built from, and no table.
+psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+    --set password="${POSTGRES_ROLE_SECRET:-development-only}-monitor" <<'SQL'
+CREATE ROLE footlights_monitor LOGIN PASSWORD :'password' IN ROLE pg_monitor;
+SQL
