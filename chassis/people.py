@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import idna
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
@@ -13,6 +14,17 @@ def normalise_email(raw: str) -> str | None:
     except EmailNotValidError:
         return None
     return checked.normalized.lower()
+
+
+def mailable(address: str) -> str:
+    """The address as every mail server takes it: a domain of other letters in punycode (IDNA 2008).
+
+    Only letters before the @ need a server with SMTPUTF8. Raises `ValueError` for a domain that cannot be written so.
+    """
+    local, at, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    return local + at + idna.encode(domain, uts46=True).decode()
 
 
 def normalise_phone(raw: str, region: str) -> str | None:

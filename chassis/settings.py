@@ -6,6 +6,8 @@ says of itself that it is for development only, wherever it stands: a password i
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -14,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 DEVELOPMENT = "development-only"
 """Part of every development password and secret."""
 SHORTEST_SECRET = 32
+RESERVED = frozenset({"example", "test", "invalid", "localhost"})
+EXAMPLES = re.compile(r"(.+\.)?example\.(com|net|org)")
 
 
 class DevelopmentDefault:
@@ -87,6 +91,21 @@ class ServiceSettings(BaseSettings):
         if len(self.link_secret.get_secret_value()) < SHORTEST_SECRET:
             raise ValueError(f"LINK_SECRET needs at least {SHORTEST_SECRET} characters in production")
         return self
+
+
+def is_local(host: str) -> bool:
+    """Whether a name or address leads to this machine alone."""
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+        return address.is_loopback or address.is_unspecified
+    except ValueError:
+        return host.lower().rstrip(".").rpartition(".")[2] == "localhost"
+
+
+def is_reserved(domain: str) -> bool:
+    """Whether nobody outside can be reached under a name (RFC 2606, 6761): examples and tests."""
+    name = domain.lower().rstrip(".")
+    return name.rpartition(".")[2] in RESERVED or bool(EXAMPLES.fullmatch(name))
 
 
 def _plain(value: Any) -> Any:

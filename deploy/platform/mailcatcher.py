@@ -185,6 +185,7 @@ def _protocol(catcher: MailCatcher, loop: asyncio.AbstractEventLoop) -> SMTP:
         data_size_limit=MOST,
         enable_SMTPUTF8=True,
         hostname="footlights.local",
+        ident="Footlights mail catcher",
         auth_require_tls=False,
         authenticator=lambda *_: AuthResult(success=True),
         loop=loop,

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import tracing
 from chassis.people import normalise_email
 from contracts.notifications import Channel
+from services.notifications.lanes import lane_of
 from services.notifications.letters import Template
 from services.notifications.metrics import UNREACHABLE
 from services.notifications.models import Message, Status
@@ -92,6 +93,9 @@ class Draft:
             "params": self.params,
             "documents": list(self.documents),
             "resend_of": self.resend_of,
+            "lane": lane_of(
+                self.template, asked_for=self.resend_of is not None or self.template is Template.ORDER_DATA
+            ),
             "traceparent": tracing.current_traceparent(),
             "due_at": due_at,
             "context_by": max(due_at, datetime.now(UTC)) + wait,

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    SmallInteger,
     Text,
     UniqueConstraint,
     Uuid,
@@ -64,7 +65,7 @@ class Message(Base):
     __table_args__ = (
         UniqueConstraint("organisation", "template", "transition", "recipient_key"),
         CheckConstraint("status IN ('pending', 'sending', 'sent', 'failed', 'suppressed')", name="status"),
-        Index(None, "due_at", postgresql_where=text("status IN ('pending', 'sending')")),
+        Index(None, "lane", "due_at", postgresql_where=text("status IN ('pending', 'sending')")),
         Index(None, "organisation", "created_at", "message_id"),
         Index(None, "order_id"),
         Index(None, "show_id", postgresql_where=text("show_id IS NOT NULL AND status = 'pending'")),
@@ -100,6 +101,8 @@ class Message(Base):
     context_by: Mapped[datetime]
     """Until when to wait for the order and organisation."""
     give_up_at: Mapped[datetime]
+    lane: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    """`lanes.Lane`: whom it waits behind."""
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     attempt_id: Mapped[UUID | None]
     """Of the attempt that is under way."""

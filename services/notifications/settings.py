@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from email.utils import parseaddr
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from chassis.people import normalise_email
-from chassis.settings import DevelopmentDefault, ServiceSettings
+from chassis.settings import DevelopmentDefault, ServiceSettings, is_local, is_reserved
 
 
 class Settings(ServiceSettings):
@@ -18,6 +19,8 @@ class Settings(ServiceSettings):
 
     smtp_url: Annotated[SecretStr, DevelopmentDefault()] = SecretStr("smtp://127.0.0.1:8026")
     """`smtp://` or `smtps://`, with user and password if there are any; see `smtp.Server.parse` for TLS."""
+    smtp_connections: int = Field(2, gt=0, le=50)
+    """Connections of a process to the mail server, for each lane of `lanes.Lane`."""
     smtp_data_seconds: float = 120.0
     """How long a server may take to accept a mail. Giving up early would mean sending it twice."""
     mail_from: str = "Footlights <tickets@footlights.example>"
@@ -28,7 +31,8 @@ class Settings(ServiceSettings):
     documents_url: str = ""
     """Where documents are read instead of PUBLIC_URL, such as the gateway's address inside a cluster."""
 
-    delivery_batch: int = Field(20, gt=0, le=500)
+    delivery_batch: int = Field(5, gt=0, le=500)
+    """Messages that one connection takes at once; while it sends one, those behind are written."""
     lease_seconds: float = Field(10.0, gt=0)
     """A message whose sender has died is taken over by another one after this time."""
     context_wait_seconds: float = 10.0
@@ -51,6 +55,21 @@ class Settings(ServiceSettings):
         if normalise_email(parseaddr(value)[1]) is None:
             raise ValueError("MAIL_FROM must look like tickets@example.com or Name <tickets@example.com>")
         return value
+
+    @model_validator(mode="after")
+    def _loses_no_mail(self) -> Self:
+        if self.footlights_env != "production":
+            return self
+        server = urlsplit(self.smtp_url.get_secret_value()).hostname or ""
+        site = urlsplit(self.public_url).hostname or ""
+        lost = [
+            ("SMTP_URL", is_local(server) or is_reserved(server), "a mail server that everybody can be reached from"),
+            ("MAIL_FROM", is_reserved(self.sender.rpartition("@")[2]), "an address that answers can be sent to"),
+            ("PUBLIC_URL", is_local(site) or is_reserved(site), "where the links in mails lead"),
+        ]
+        if wrong := [f"{name} must name {what}" for name, is_wrong, what in lost if is_wrong]:
+            raise ValueError("mail would be lost, refused in production: " + "; ".join(wrong))
+        return self
 
     @property
     def sender(self) -> str:

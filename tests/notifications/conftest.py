@@ -19,6 +19,7 @@ from deploy.platform.databases import DatabaseUrls
 from services.notifications import consumers
 from services.notifications.delivery.courier import Courier
 from services.notifications.documents import Documents
+from services.notifications.lanes import Lane
 from services.notifications.mail import Mailer, Server
 from services.notifications.models import Attempt, Message
 from services.notifications.settings import Settings
@@ -68,7 +69,7 @@ class Office:
     async def hear_organisation(self, **settings: Any) -> None:
         await self.hear(story.organisation(self.organisation, **settings))
 
-    def courier(self, **settings: Any) -> Courier:
+    def courier(self, lane: Lane = Lane.ORDINARY, **settings: Any) -> Courier:
         chosen = self.settings.model_copy(update=settings)
         mailer = Mailer(Server.parse(self.smtp.url), hello="test.local", data_seconds=chosen.smtp_data_seconds)
         return Courier(
@@ -76,13 +77,15 @@ class Office:
             mailer,
             Sms(self.http, chosen.sms_url, chosen.sms_token),
             Documents(self.http, chosen.public_url, chosen.documents_url),
+            lane,
         )
 
     async def deliver(self, courier: Courier | None = None) -> int:
         """Sends all that is due now."""
-        courier, done = courier or self.courier(), 0
-        while batch := await courier.run(self.db):
-            done += batch
+        done = 0
+        for each in [courier] if courier else [self.courier(lane) for lane in Lane]:
+            while batch := await each.run(self.db):
+                done += batch
         return done
 
     async def messages(self, **where: Any) -> list[Message]:

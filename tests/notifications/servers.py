@@ -22,7 +22,14 @@ PDF = b"%PDF-1.7\n% tickets of a test\n%%EOF\n"
 class SmtpServer:
     """A real SMTP server. What is put into `rcpt` and `data` is answered to the next commands, instead of 250."""
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, require_tls: bool = False, password: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        require_tls: bool = False,
+        password: str = "",
+        utf8: bool = True,
+    ) -> None:
         self.port = 0
         self.mails: list[EmailMessage] = []
         self.rcpt: list[str] = []
@@ -30,6 +37,8 @@ class SmtpServer:
         self.delay_seconds = 0.0
         self.gate: asyncio.Event | None = None
         """While it is closed, a mail that came whole is not answered."""
+        self.gated: set[str] | None = None
+        """The templates whose mails stand at the gate; all when there is no set."""
         self.receiving = 0
         """Mails that came whole, answered or not."""
         self.vanish_after_data = 0
@@ -37,8 +46,10 @@ class SmtpServer:
         self.break_in_data = 0
         """How many of the next mails break in the middle of their text."""
         self.connections = 0
+        self.recipients: list[str] = []
+        """As they were named in the dialogue."""
         self.sign_ins: list[str] = []
-        self._tls, self._require_tls, self._password = tls, require_tls, password
+        self._tls, self._require_tls, self._password, self._utf8 = tls, require_tls, password, utf8
         self._server: asyncio.Server | None = None
         self._transports: set[asyncio.BaseTransport] = set()
 
@@ -93,7 +104,7 @@ class SmtpServer:
         return Protocol(
             self,
             hostname="test.local",
-            enable_SMTPUTF8=True,
+            enable_SMTPUTF8=self._utf8,
             auth_require_tls=self._require_tls,
             require_starttls=self._require_tls,
             tls_context=self._tls,
@@ -113,20 +124,21 @@ class SmtpServer:
             if not answer.startswith("250"):
                 return answer
         envelope.rcpt_tos.append(address)
+        self.recipients.append(address)
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        assert isinstance(mail, EmailMessage)
         self.receiving += 1
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
-        if self.gate is not None:
+        if self.gate is not None and (self.gated is None or mail["X-Footlights-Template"] in self.gated):
             await self.gate.wait()
         if self.data:
             answer = self.data.pop(0)
             if not answer.startswith("250"):
                 return answer
-        mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
         if self.vanish_after_data:
             self.vanish_after_data -= 1

@@ -16,6 +16,7 @@ from contracts.envelope import decode
 from contracts.notifications import Channel, MessageFailed, MessageSent
 from contracts.orders import Participant
 from services.notifications.delivery import claims
+from services.notifications.lanes import Lane
 from services.notifications.models import Message, Status
 from services.notifications.recipients import recipient_hash
 from tests.harness import eventually
@@ -243,7 +244,7 @@ async def test_old_news_is_not_sent(office: Office):
 async def test_an_attempt_that_was_cut_off_is_taken_over_when_its_lease_ends(office: Office):
     await paid_order(office)
     async with office.db.as_worker() as session:
-        (claimed,) = await claims.claim(session, 10, 60)
+        (claimed,) = await claims.claim(session, Lane.ORDINARY, 10, 60)
     other = office.courier()
     assert await other.run(office.db) == 0
     await office.hurry()  # the lease is over
@@ -257,9 +258,9 @@ async def test_an_attempt_that_was_cut_off_is_taken_over_when_its_lease_ends(off
 async def test_a_sender_that_lost_its_lease_changes_nothing(office: Office):
     await paid_order(office)
     async with office.db.as_worker() as session:
-        (stale,) = await claims.claim(session, 10, 0)
+        (stale,) = await claims.claim(session, Lane.ORDINARY, 10, 0)
     async with office.db.as_worker() as session:
-        (fresh,) = await claims.claim(session, 10, 1)
+        (fresh,) = await claims.claim(session, Lane.ORDINARY, 10, 1)
     async with office.db.as_worker() as session:
         await claims.again(session, stale, 900, "451 later", counted=True)
         end = claims.End(Status.FAILED, Channel.EMAIL, "olena@example.com", "550")

@@ -9,6 +9,8 @@ from aiohttp import web
 
 from contracts.orders import Customer, LineKind, Participant, PaymentMethod
 from contracts.ticketing import ShowStatus
+from services.notifications.delivery import claims
+from services.notifications.lanes import Lane
 from services.notifications.models import Status
 from tests.notifications.conftest import Office
 
@@ -230,9 +232,7 @@ async def test_an_sms_cut_off_by_a_crash_is_left_to_staff(office: Office):
     await office.hear_organisation()
     await office.hear(story.paid(), story.issued())
     async with office.db.as_worker() as session:
-        from services.notifications.delivery import claims
-
-        await claims.claim(session, 10, 0)
+        await claims.claim(session, Lane.ORDINARY, 10, 0)
     await office.deliver(office.courier(lease_seconds=0.1))
     message = await office.only(template="tickets_issued")
     assert (message.status, office.sms.messages) == (Status.FAILED, [])

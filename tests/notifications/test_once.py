@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from contracts.orders import Participant, PaymentMethod
+from services.notifications.delivery import parcel
+from services.notifications.letters import Letter
 from services.notifications.models import Status
 from tests.harness import eventually
 from tests.notifications import story
@@ -106,3 +112,41 @@ async def test_a_database_that_goes_away_after_the_mail_was_taken_leads_to_no_se
     assert await office.deliver() == 0
     assert len(office.smtp.mails) == 1
     assert (await office.only(template="tickets_issued")).status == Status.SENT
+
+
+def stall(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """The process gets no time while it writes a letter, as on a machine that is too busy."""
+    write = parcel.letter
+
+    def slowly(*values: Any) -> Letter:
+        time.sleep(seconds)
+        return write(*values)
+
+    monkeypatch.setattr(parcel, "letter", slowly)
+
+
+async def test_a_claim_that_ran_out_before_its_turn_is_renewed(office: Office, monkeypatch: pytest.MonkeyPatch):
+    await office.hear_organisation()
+    told = office.story(guests=GUESTS[:1])
+    await office.hear(told.paid(), told.issued())
+    stall(monkeypatch, 0.5)
+    assert await office.courier(lease_seconds=0.2).run(office.db) == 1
+    assert len(office.smtp.mails) == 1
+    assert (await office.only(template="tickets_issued")).attempts == 1
+
+
+async def test_a_claim_that_another_sender_took_over_is_not(office: Office, monkeypatch: pytest.MonkeyPatch):
+    await office.hear_organisation()
+    told = office.story(guests=GUESTS[:1])
+    await office.hear(told.paid(), told.issued())
+    (document,) = told.issued().data.documents
+    gate = office.documents.gates[urlsplit(document.url).path] = asyncio.Event()
+    work = asyncio.create_task(office.courier(lease_seconds=0.2).run(office.db))
+    await eventually(lambda: office.documents.asked)
+    async with office.db.as_worker() as session:
+        taken = "UPDATE message SET attempt_id = gen_random_uuid(), due_at = now() + interval '1 hour'"
+        await session.execute(text(f"{taken} WHERE template = 'tickets_issued'"))
+    time.sleep(0.5)  # noqa: ASYNC251 - the loop stands still, and the lease ends
+    gate.set()
+    await work
+    assert office.smtp.mails == []

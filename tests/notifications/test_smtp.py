@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from chassis.people import normalise_email
+from deploy.platform.mailcatcher import MailCatcher
 from services.notifications.delivery.verdicts import Refused, TryLater, Unreachable
 from services.notifications.letters import Letter
 from services.notifications.mail import Mailer, Server, compose
@@ -75,6 +77,42 @@ async def test_a_password_is_not_sent_where_encryption_was_asked_for_and_is_miss
 async def test_an_address_in_letters_of_the_country_is_written_to(smtp: SmtpServer):
     await send(smtp.url, "олена@example.com")
     assert len(smtp.mails) == 1
+
+
+@pytest.mark.parametrize("typed", ["ada@приклад.укр", "Ada@ПРИКЛАД.укр", "ada@xn--80aikifvh.xn--j1amh"])
+async def test_a_domain_of_other_letters_needs_no_special_server(typed: str):
+    """Whatever the buyer typed: the address is kept in the letters of the country, and travels in punycode."""
+    kept = normalise_email(typed)
+    assert kept == "ada@приклад.укр"
+    server = SmtpServer(utf8=False)
+    await server.start()
+    try:
+        await send(server.url, kept)
+        with pytest.raises(Refused, match="such letters"):
+            await send(server.url, "ада@приклад.укр")
+    finally:
+        await server.stop()
+    (mail,) = server.mails
+    assert server.recipients == ["ada@xn--80aikifvh.xn--j1amh"]
+    assert mail["To"].addresses[0].addr_spec == "ada@xn--80aikifvh.xn--j1amh"
+
+
+async def test_a_domain_that_cannot_exist_is_refused(smtp: SmtpServer):
+    with pytest.raises(ValueError, match=r"IDNA|Codepoint"):
+        compose(envelope(recipient="ada@\u2603\ufe0f.укр"), LETTER)
+
+
+async def test_in_production_nothing_is_given_to_a_server_that_only_catches_mails(mail: MailCatcher):
+    for real in (True, False):
+        mailer = Mailer(Server.parse(mail.smtp_url), hello="footlights.example", real=real)
+        sending = mailer.send(compose(envelope(), LETTER), SENDER, "olena@example.com")
+        if real:
+            with pytest.raises(Unreachable, match="delivers nothing"):
+                await sending
+        else:
+            await sending
+        await mailer.close()
+    assert len(mail.to("olena@example.com")) == 1
 
 
 async def test_answers_decide(smtp: SmtpServer):

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from chassis import outbox
 from contracts.notifications import Channel, MessageFailed, MessageSent
 from services.notifications import metrics
+from services.notifications.lanes import Lane
 from services.notifications.models import Outcome, Status
 from services.notifications.recipients import recipient_hash
 
@@ -29,7 +30,7 @@ CLAIM = text("""
     WITH due AS (
         SELECT m.message_id, m.attempt_id AS cut_off
         FROM message m
-        WHERE m.status IN ('pending', 'sending') AND m.due_at <= now()
+        WHERE m.lane = :lane AND m.status IN ('pending', 'sending') AND m.due_at <= now()
           AND (m.attempt_id IS NULL OR pg_postmaster_start_time() < now() - make_interval(secs => :lease))
           AND (
             (EXISTS (SELECT FROM organisation o WHERE o.organisation = m.organisation)
@@ -137,9 +138,9 @@ class Claimed:
     now: datetime
 
 
-async def claim(session: AsyncSession, most: int, lease_seconds: float) -> list[Claimed]:
-    """Claims up to `most` messages that are due, oldest first; commit before calling a provider."""
-    rows = await session.execute(CLAIM, {"most": most, "lease": lease_seconds})
+async def claim(session: AsyncSession, lane: Lane, most: int, lease_seconds: float) -> list[Claimed]:
+    """Claims up to `most` messages of a lane that are due, oldest first; commit before calling a provider."""
+    rows = await session.execute(CLAIM, {"lane": lane, "most": most, "lease": lease_seconds})
     return [Claimed(**row) for row in rows.mappings()]
 
 

@@ -29,6 +29,7 @@ from services.notifications.delivery.lease import Lease, kept
 from services.notifications.delivery.parcel import Target
 from services.notifications.delivery.verdicts import DeliveryError, Refused, TryLater, Unknown, Unreachable
 from services.notifications.documents import Documents, Withdrawn
+from services.notifications.lanes import Lane
 from services.notifications.mail import File, Mailer, compose
 from services.notifications.models import Status
 from services.notifications.settings import Settings
@@ -54,10 +55,12 @@ class Parcel:
 
 
 class Courier:
-    """Claims messages that are due and hands them over, one after another, while those behind are still written."""
+    """Claims messages of one lane that are due and hands them over, one after another, while those behind are still
+    written. A lane may have several couriers, each with a connection of its own to the mail server."""
 
-    def __init__(self, settings: Settings, mailer: Mailer, sms: Sms, documents: Documents) -> None:
+    def __init__(self, settings: Settings, mailer: Mailer, sms: Sms, documents: Documents, lane: Lane) -> None:
         self._settings = settings
+        self._lane = lane
         self._mailer = mailer
         self._sms = sms
         self._documents = documents
@@ -72,7 +75,7 @@ class Courier:
         lease_seconds = self._settings.lease_seconds
         claimed_at = time.monotonic()
         async with db.as_worker() as session:
-            messages = await claims.claim(session, self._settings.delivery_batch, lease_seconds)
+            messages = await claims.claim(session, self._lane, self._settings.delivery_batch, lease_seconds)
         if not messages:
             return 0
         lease = Lease([message.attempt_id for message in messages], lease_seconds, claimed_at)
@@ -151,6 +154,9 @@ class Courier:
 
     async def _deliver(self, db: Database, ready: Parcel, lease: Lease) -> bool:
         message, to = ready.message, ready.to
+        if not lease.holds(message.attempt_id):
+            # It waited long for its turn. Unless somebody has taken it over, it is ours again.
+            await lease.renew(db)
         if not lease.holds(message.attempt_id):
             await self._again(db, message, 0, "the lease ended before its turn", counted=False)
             return True

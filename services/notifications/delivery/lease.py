@@ -31,14 +31,18 @@ class Lease:
         """Renews three times per lease, until cancelled."""
         while True:
             await asyncio.sleep(self._seconds / 3)
-            before = time.monotonic()
-            try:
-                async with db.as_worker() as session:
-                    self._held = await renew(session, sorted(self._held), self._seconds)
-            except Exception as error:
-                log.warning("lease not renewed", error=repr(error))
-            else:
-                self._until = before + self._seconds
+            await self.renew(db)
+
+    async def renew(self, db: Database) -> None:
+        """Makes the claims last from now on, except those that another sender has taken over."""
+        before = time.monotonic()
+        try:
+            async with db.as_worker() as session:
+                self._held = await renew(session, sorted(self._held), self._seconds)
+        except Exception as error:
+            log.warning("lease not renewed", error=repr(error))
+        else:
+            self._until = before + self._seconds
 
 
 @contextlib.asynccontextmanager

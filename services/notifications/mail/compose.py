@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from uuid import UUID
 
+from chassis.people import mailable
 from services.notifications.letters import Letter
 
 LONGEST_NAME = 120
@@ -70,7 +71,7 @@ def compose(envelope: Envelope, letter: Letter) -> EmailMessage:
 
 def rfc_message_id(message_id: UUID, sender: str) -> str:
     """The Message-ID header of a message, the same for each attempt."""
-    return f"<{message_id}@{sender.rpartition('@')[2]}>"
+    return f"<{message_id}@{mailable(sender).rpartition('@')[2]}>"
 
 
 def clean(text: str, longest: int) -> str:
@@ -95,6 +96,7 @@ def _address(name: str, address: str) -> Address:
     if any(character.isspace() or not _harmless(character) for character in address):
         raise ValueError("an address contains a space or control character")
     display_name = clean(name, LONGEST_NAME)
+    address = mailable(address)
     local, at, domain = address.rpartition("@")
     try:
         if at and not local.isascii():

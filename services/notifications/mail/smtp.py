@@ -8,7 +8,7 @@ the same Message-ID. To make that rare, the server gets minutes to accept a mail
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import re
 import time
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -22,15 +22,20 @@ from aiosmtplib.errors import (
     SMTPResponseException,
 )
 
+from chassis.people import mailable
+from chassis.settings import is_local
 from services.notifications import metrics
 from services.notifications.delivery.verdicts import Refused, TryLater, Unreachable
 from services.notifications.mail.wire import to_bytes
+from services.notifications.settings import Settings
 
 CONNECT_SECONDS = 10.0
 COMMAND_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """A connection that was not used for longer is opened anew: servers close idle ones."""
 MAILS_PER_CONNECTION = 200
+CATCHERS = re.compile(r"mail ?catcher|mailhog|mailpit|smtp4dev|papercut|greenmail|inbucket", re.IGNORECASE)
+"""As such servers name themselves when they are connected to. Whatever they take is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Server:
             raise ValueError("SMTP_URL must look like smtp://user:password@host:port")
         query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
         secure = parts.scheme == "smtps"
-        guarded = bool(parts.username) and not _is_local(parts.hostname)
+        guarded = bool(parts.username) and not is_local(parts.hostname)
         start_tls = {"required": True, "auto": None, "never": False}.get(
             query.get("starttls", "required" if guarded else "auto"), "wrong"
         )
@@ -76,19 +81,33 @@ class Server:
 
 
 class Mailer:
-    """Sends one mail at a time over one connection; not to be shared between event loops."""
+    """Sends one mail at a time over one connection; not to be shared between event loops.
 
-    def __init__(self, server: Server, *, hello: str, data_seconds: float = 120.0) -> None:
+    With `real` it gives nothing to a server that says of itself that it only catches mails.
+    """
+
+    def __init__(self, server: Server, *, hello: str, data_seconds: float = 120.0, real: bool = False) -> None:
         self._server = server
         self._hello = hello
         self._data_seconds = data_seconds
+        self._real = real
         self._client: aiosmtplib.SMTP | None = None
         self._lock = asyncio.Lock()
         self._sent = 0
         self._used_at = 0.0
 
+    @classmethod
+    def of(cls, server: Server, settings: Settings) -> Mailer:
+        return cls(
+            server,
+            hello=settings.sender.rpartition("@")[2],
+            data_seconds=settings.smtp_data_seconds,
+            real=settings.footlights_env == "production",
+        )
+
     async def send(self, mail: EmailMessage, sender: str, recipient: str) -> str:
         """Returns the server's words. Raises `Refused`, `TryLater` or `Unreachable`."""
+        sender, recipient = mailable(sender), mailable(recipient)
         content = to_bytes(mail)
         unicode_address = not content.isascii()
         async with self._lock:
@@ -167,7 +186,7 @@ class Mailer:
         )
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await client.connect()
+                greeting = await client.connect()
                 if client.is_ehlo_or_helo_needed:
                     await client.ehlo()
         except SMTPAuthenticationError as error:
@@ -177,6 +196,9 @@ class Mailer:
             metrics.SMTP_CONNECTIONS.labels("failed").inc()
             client.close()
             raise Unreachable(f"no mail server: {error}"[:300]) from error
+        if self._real and (catcher := CATCHERS.search(greeting.message)):
+            client.close()
+            raise Unreachable(f"SMTP_URL leads to {catcher.group()}, which delivers nothing")
         metrics.SMTP_CONNECTIONS.labels("opened").inc()
         self._client, self._sent, self._used_at = client, 0, time.monotonic()
         return client
@@ -200,12 +222,3 @@ def _verdict(error: SMTPResponseException) -> Refused | TryLater:
     if 500 <= error.code < 600 and error.code not in {530, 535, 538}:
         return Refused(words)
     return TryLater(words)
-
-
-def _is_local(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
