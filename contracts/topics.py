@@ -11,7 +11,9 @@ from datetime import timedelta
 
 WEEK = timedelta(days=7)
 FOREVER = None
-"""Kept for ever: reporting is rebuilt from these topics, and a new partner may read them from the start."""
+"""Kept for ever: a new partner may read these topics from the start."""
+NAMES = timedelta(days=400)
+"""Topics that carry names: none of their records gets older. Reporting keeps an archive of its own, without names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +22,37 @@ class Topic:
     producer: str
     partitions: int = 12
     retention: timedelta | None = FOREVER
+    names: bool = False
+    """Whether records carry names: then none is kept longer than `retention`, otherwise none shorter."""
     cleanup: str = "delete"
 
     def config(self) -> dict[str, str]:
         """Kafka's topic settings."""
-        keep = -1 if self.retention is None else int(self.retention.total_seconds() * 1000)
-        return {"cleanup.policy": self.cleanup, "retention.ms": str(keep)}
+        if self.retention is None:
+            return {"cleanup.policy": self.cleanup, "retention.ms": "-1"}
+        if not self.names:
+            return {"cleanup.policy": self.cleanup, "retention.ms": _ms(self.retention)}
+        # Kafka deletes whole segments, by the age of their newest record: the oldest is older by a segment's period.
+        segment = min(WEEK, self.retention / 30)
+        period = {"retention.ms": _ms(self.retention - segment), "segment.ms": _ms(segment)}
+        return {"cleanup.policy": self.cleanup, **period}
+
+
+def _ms(period: timedelta) -> str:
+    return str(int(period.total_seconds() * 1000))
 
 
 TOPICS: tuple[Topic, ...] = (
     Topic("accounts.organisation", producer="gateway", partitions=1),
-    Topic("accounts.account", producer="gateway", partitions=6),
+    Topic("accounts.account", producer="gateway", partitions=6, retention=NAMES, names=True),
     Topic("ticketing.show", producer="ticketing", partitions=6),
     Topic("ticketing.hold", producer="ticketing", retention=WEEK),
-    Topic("ticketing.ticket", producer="ticketing"),
-    Topic("orders.order", producer="orders"),
+    Topic("ticketing.ticket", producer="ticketing", retention=NAMES, names=True),
+    Topic("orders.order", producer="orders", retention=NAMES, names=True),
     Topic("orders.payment", producer="orders"),
     Topic("orders.offer", producer="orders", partitions=6),
-    Topic("orders.enrolment", producer="orders", partitions=6),
-    Topic("crm.customer", producer="crm"),
+    Topic("orders.enrolment", producer="orders", partitions=6, retention=NAMES, names=True),
+    Topic("crm.customer", producer="crm", retention=NAMES, names=True),
     Topic("notifications.message", producer="notifications", retention=WEEK),
 )
 
@@ -47,7 +61,7 @@ CONSUMER_GROUPS: tuple[str, ...] = ("orders", "ticketing", "crm", "notifications
 
 
 def dead_letter_topic(group: str) -> Topic:
-    return Topic(f"{group}.dlq", producer=group, partitions=1, retention=timedelta(days=30))
+    return Topic(f"{group}.dlq", producer=group, partitions=1, retention=timedelta(days=30), names=True)
 
 
 def all_topics() -> tuple[Topic, ...]:

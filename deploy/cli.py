@@ -52,17 +52,29 @@ def status() -> None:
 
 
 @reporting.command()
-def rebuild() -> None:
-    """Build the read models anew from the topics, while the service keeps running."""
+def rebuild(
+    fewer: Annotated[bool, typer.Option("--fewer", help="Also if the new read models have fewer rows")] = False,
+) -> None:
+    """Build the read models anew from the archive, while the service keeps running."""
+    _reporting("rebuild", *(["--fewer"] if fewer else []))
+
+
+@reporting.command()
+def fill() -> None:
+    """Put into the archive what the topics have and it lacks. A rebuild makes reports of it."""
+    _reporting("fill", KAFKA_BOOTSTRAP_SERVERS=Surroundings.find().kafka)
+
+
+def _reporting(module: str, *options: str, **more: str) -> None:
     found = Surroundings.find()
-    env = os.environ | {
+    env = os.environ | more
+    env |= {
         "DATABASE_URL": found.database("reporting", "owner"),
         "DATABASE_API_URL": found.database("reporting", "api"),
         "DATABASE_WORKER_URL": found.database("reporting", "worker"),
-        "KAFKA_BOOTSTRAP_SERVERS": found.kafka,
     }
-    done = subprocess.run([sys.executable, "-m", "services.reporting.rebuild"], env=env, cwd=ROOT, check=False)
-    raise typer.Exit(done.returncode)
+    command = [sys.executable, "-m", f"services.reporting.{module}", *options]
+    raise typer.Exit(subprocess.run(command, env=env, cwd=ROOT, check=False).returncode)
 
 
 if __name__ == "__main__":

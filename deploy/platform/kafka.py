@@ -24,7 +24,7 @@ CLUSTER_ID = "Zm9vdGxpZ2h0cy1rYWZrYQ"
 MOCK_WARNING = (
     "Kafka runs in memory (librdkafka's mock cluster): all events are lost when it stops, partitions keep only "
     "recent records, settings of topics are ignored, a service can have one instance only, "
-    "and rebuilding reports from the topics is not possible."
+    "and filling the archive of reports from the topics is not possible."
 )
 
 

@@ -11,9 +11,11 @@ Amounts are integer minor units of `currency`.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index
+from sqlalchemy import Identity, Index
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.db import ServiceBase, service_metadata
@@ -121,8 +123,22 @@ class TicketRow(Base):
     voided_at: Mapped[datetime | None]
 
 
+class Fact(Base):
+    """An event without the persons (`archive`). Only ever inserted, and no part of what a rebuild throws away."""
+
+    __tablename__ = "fact"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(unique=True)
+    event_type: Mapped[str]
+    organisation: Mapped[UUID]
+    aggregate_version: Mapped[int]
+    time: Mapped[datetime]
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
 PROJECTIONS = tuple(
     Base.metadata.tables[kind.__tablename__]
     for kind in (OrganisationRow, ShowRow, OrderRow, RemovedOrder, Movement, TicketRow)
 )
-"""The tables that are rebuilt from the topics."""
+"""The tables that are rebuilt from the archive."""

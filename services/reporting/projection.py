@@ -31,7 +31,7 @@ HANDLED: tuple[type[EventData], ...] = (
     TicketsIssued,
     TicketsVoided,
 )
-"""The event types that reports are built from. Their topics are kept for ever."""
+"""The event types that reports are built from; the archive keeps them."""
 
 SWAP_LOCK = 0x466F6F746C726562
 """Advisory lock: shared by batches and reports, exclusive while a rebuild exchanges the tables."""
