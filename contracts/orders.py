@@ -146,6 +146,17 @@ class TicketsRevoked(EventData, type="orders.order.tickets_revoked.v1"):
         return self.order_id
 
 
+class SeatsUnclaimed(EventData, type="orders.order.seats_unclaimed.v1"):
+    """Answers `ticketing.hold.lapsed.v1`: nobody awaits or has paid for the seats of the hold, and from now on nobody
+    can order them by it."""
+
+    order_id: UUID
+    show_id: UUID
+
+    def key(self) -> UUID:
+        return self.order_id
+
+
 class OrderRefunded(OrderState, type="orders.order.refunded.v1"):
     """Money went back to the buyer, for the whole order or for some of its lines (ORD-57)."""
 

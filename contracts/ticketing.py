@@ -105,6 +105,18 @@ class HoldExtended(EventData, type="ticketing.hold.extended.v1"):
         return self.hold_id
 
 
+class HoldLapsed(EventData, type="ticketing.hold.lapsed.v1"):
+    """The time of a hold is over. Its seats stay its own until orders has answered that nobody ordered them
+    (`orders.order.seats_unclaimed.v1`), or its order is cancelled, not paid in time, or paid."""
+
+    hold_id: UUID
+    show_id: UUID
+    currency: Currency
+
+    def key(self) -> UUID:
+        return self.hold_id
+
+
 class HoldEnd(StrEnum):
     """Why a hold ended without tickets (GAP-15)."""
 

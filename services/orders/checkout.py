@@ -64,7 +64,7 @@ async def check_out(session: AsyncSession, quote: Quote, body: Checkout, caller:
     order = await load(session, quote.hold_id) or await create_order(
         session, quote.hold_id, quote.organisation, currency=quote.currency
     )
-    if order.hold_released and order.stage == FunnelStage.INTERESTED:
+    if order.hold_released and order.stage in (None, FunnelStage.INTERESTED):
         raise HoldOver("The seats are free again. Choose them once more.")
     fresh = order.stage is None or order.stage == FunnelStage.INTERESTED
     if not fresh and order.stage != FunnelStage.AWAITING_PAYMENT:

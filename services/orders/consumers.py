@@ -65,6 +65,16 @@ async def hold_extended(session: AsyncSession, event: Event[ticketing.HoldExtend
     await _tell(session, hold.hold_id, h.HoldExtended(pay_by=hold.pay_by))
 
 
+@consumer.on(ticketing.HoldLapsed)
+async def hold_lapsed(session: AsyncSession, event: Event[ticketing.HoldLapsed]) -> None:
+    """Answered even if the hold was never heard of: its seats wait for the answer."""
+    hold = event.data
+    if event.organisation is None:
+        return
+    order = await create_order(session, hold.hold_id, event.organisation, currency=hold.currency, show_id=hold.show_id)
+    await happen(session, order, h.HoldLapsed(), TICKETING)
+
+
 @consumer.on(ticketing.HoldReleased)
 async def hold_released(session: AsyncSession, event: Event[ticketing.HoldReleased]) -> None:
     by_expiry = event.data.reason is HoldEnd.EXPIRED

@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from chassis.jobs import Job
+from chassis.logging import get_logger
 from contracts.orders import FunnelStage
 from services.orders import metrics
 from services.orders.lifecycle import Cause, happen, load
 from services.orders.models import Order, Payment, Refund
+from services.orders.payments.apply import refresh
+from services.orders.payments.provider import PaymentProvider
 from services.orders.process import happenings as h
-from services.orders.process.state import Delivery, Wanted
+from services.orders.process.state import PAYABLE, Delivery, Wanted
 from services.orders.settings import Settings
 
 AT_ONCE = 50
+PATIENCE = timedelta(minutes=1)
+"""An order whose provider does not answer is given so much longer."""
+
+log = get_logger(__name__)
 
 
-def deadline_jobs(settings: Settings) -> list[Job]:
+def deadline_jobs(providers: Mapping[str, PaymentProvider], settings: Settings) -> list[Job]:
     return [
-        Job("deadlines", 0.5, partial(pass_deadlines, settings), rest_seconds=2),
+        Job("deadlines", 0.5, partial(pass_deadlines, providers, settings), rest_seconds=2),
         Job("measures", 15, measure, alone=True, leave=metrics.unsay),
     ]
 
 
-async def pass_deadlines(settings: Settings, db: Database) -> int:
-    """Decides the deadlines that have passed; several replicas share them."""
+async def pass_deadlines(providers: Mapping[str, PaymentProvider], settings: Settings, db: Database) -> int:
+    """Decides the deadlines that have passed; several replicas share them.
+
+    The provider is asked first: a buyer who paid at the last moment has paid in time, however late its webhook is.
+    """
+    now = datetime.now(UTC)
     async with db.as_worker() as session:
-        now = datetime.now(UTC)
         due = select(Order.id).where(Order.due_at <= now).order_by(Order.due_at).limit(AT_ONCE)
-        ids = list(await session.scalars(due.with_for_update(skip_locked=True)))
+        ids = list(await session.scalars(due))
+    if not ids:
+        return 0
+    unknown = await _ask(db, providers, ids)
+    async with db.as_worker() as session:
+        patient = Order.id.in_(unknown) & (Order.due_at > now - PATIENCE)
+        decided = select(Order.id).where(Order.id.in_(ids), Order.due_at <= now, ~patient).order_by(Order.due_at)
+        ids = list(await session.scalars(decided.with_for_update(skip_locked=True)))
         for order_id in ids:
             order = await load(session, order_id)
             if order is not None:
@@ -41,6 +61,29 @@ async def pass_deadlines(settings: Settings, db: Database) -> int:
                 passed = h.DeadlinePassed(now=now, grace_until=grace)
                 await happen(session, order, passed, Cause("system", "deadline"))
         return len(ids)
+
+
+async def _ask(db: Database, providers: Mapping[str, PaymentProvider], ids: list[UUID]) -> set[UUID]:
+    """Looks at the card pages of orders that still await their money; returns those whose provider did not answer."""
+    async with db.as_worker() as session:
+        pages = (
+            select(Payment.order_id, Payment.id, Payment.provider)
+            .join(Order, Order.id == Payment.order_id)
+            .where(
+                Payment.order_id.in_(ids),
+                Payment.stage.in_(PAYABLE),
+                Payment.wanted.is_(None),
+                Order.stage == FunnelStage.AWAITING_PAYMENT.value,
+            )
+        )
+        asked = [row for row in await session.execute(pages) if row.provider in providers]
+    answers = await asyncio.gather(
+        *(refresh(db, providers[row.provider], row.id, "deadline") for row in asked), return_exceptions=True
+    )
+    failed = {row.order_id: error for row, error in zip(asked, answers, strict=True) if isinstance(error, Exception)}
+    for order_id, error in failed.items():
+        log.warning("payment not known at its deadline", order_id=str(order_id), error=repr(error))
+    return set(failed)
 
 
 async def measure(db: Database) -> int:

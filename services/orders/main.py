@@ -38,7 +38,7 @@ def create(settings: Settings | None = None, providers: Mapping[str, PaymentProv
         title="Orders",
         routers=ROUTERS,
         consumer=consumer,
-        job_list=[*payment_jobs(adapters, settings), *deadline_jobs(settings), *measure_jobs()],
+        job_list=[*payment_jobs(adapters, settings), *deadline_jobs(adapters, settings), *measure_jobs()],
         retention=rules(settings),
         lifespan=lifespan,
     )

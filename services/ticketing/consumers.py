@@ -11,7 +11,15 @@ from chassis.consumer import Consumer
 from chassis.errors import Permanent
 from contracts.accounts import AccountState, OrganisationState
 from contracts.envelope import Event, EventData
-from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
+from contracts.orders import (
+    OrderCancelled,
+    OrderChanged,
+    OrderExpired,
+    OrderPaid,
+    OrderPlaced,
+    SeatsUnclaimed,
+    TicketsRevoked,
+)
 from services.ticketing import people
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
@@ -35,6 +43,10 @@ def build(settings: Settings, board: Board, printer: Printer) -> Consumer:
     @consumer.on(OrderCancelled, OrderExpired)
     async def cancelled(session: AsyncSession, event: Event[OrderCancelled | OrderExpired]) -> None:
         await orders.order_cancelled(session, _organisation(event), event.data)
+
+    @consumer.on(SeatsUnclaimed)
+    async def unclaimed(session: AsyncSession, event: Event[SeatsUnclaimed]) -> None:
+        await orders.seats_unclaimed(session, event.data.order_id)
 
     @consumer.on(TicketsRevoked)
     async def revoked(session: AsyncSession, event: Event[TicketsRevoked]) -> None:

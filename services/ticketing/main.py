@@ -18,10 +18,11 @@ from chassis.tail import Tail
 from contracts.envelope import Event, EventData
 from services.ticketing import consumers
 from services.ticketing.api import HOT_ROUTES, ROUTERS, document_hot_routes
+from services.ticketing.holds import expiry
 from services.ticketing.holds.allowance import Allowance
-from services.ticketing.holds.expiry import expire_holds
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.quotes import Quotes
+from services.ticketing.metrics import LAPSED_SECONDS
 from services.ticketing.retention import rules
 from services.ticketing.settings import Settings
 from services.ticketing.shows import commands
@@ -31,7 +32,8 @@ from services.ticketing.tickets import fonts
 from services.ticketing.tickets.codes import Codes
 from services.ticketing.tickets.issue import Printer
 
-EXPIRY_SECONDS = 1.0
+LAPSE_SECONDS = 1.0
+MEASURE_SECONDS = 15.0
 FINISH_SECONDS = 60.0
 DAY = 86_400.0
 OWN_TOPICS = ("ticketing.show", "ticketing.hold", "ticketing.ticket")
@@ -51,7 +53,8 @@ def create(settings: Settings | None = None) -> FastAPI:
         hot_routes=HOT_ROUTES,
         consumer=consumers.build(settings, board, printer),
         job_list=[
-            Job("expire-holds", EXPIRY_SECONDS, expire_holds),
+            Job("lapse-holds", LAPSE_SECONDS, expiry.lapse_holds),
+            Job("measure-holds", MEASURE_SECONDS, expiry.measure, alone=True, leave=partial(LAPSED_SECONDS.set, 0)),
             Job("finish-shows", FINISH_SECONDS, partial(finish_shows, board, timedelta(hours=settings.show_hours))),
         ],
         retention=rules(settings),

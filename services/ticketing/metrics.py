@@ -15,6 +15,9 @@ HOLD_BATCH = Histogram(
 )
 HOLD_WAITING = Gauge("footlights_hold_waiting", "Requests waiting in the lanes")
 HOLD_RETRIES = Counter("footlights_hold_retries_total", "Batches repeated or split", ["reason"])
+LAPSED_SECONDS = Gauge(
+    "footlights_hold_lapsed_seconds", "Time for which the oldest hold that is over waits to hear of its order"
+)
 HOLDS_ENDED = Counter("footlights_holds_ended_total", "Holds that ended without tickets", ["reason"])
 
 TICKETS = Counter("footlights_tickets_total", "Tickets issued and voided", ["what"])

@@ -18,7 +18,7 @@ async def placed(stage: Stage, **more: int) -> tuple[Hold, str, dict[str, str]]:
     return hold, answer.json["payment"]["payment_id"], {"Order-Key": answer.json["order_key"]}
 
 
-async def pass_deadline(stage: Stage, hold: Hold) -> None:
+async def pass_deadline(stage: Stage, hold: Hold, ago: timedelta = timedelta(seconds=1)) -> None:
     async with stage.db.as_worker() as session:
-        past = datetime.now(UTC) - timedelta(seconds=1)
+        past = datetime.now(UTC) - ago
         await session.execute(update(Order).where(Order.id == hold.hold_id).values(due_at=past))

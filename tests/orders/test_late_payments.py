@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from contracts import orders, ticketing
+from services.orders.deadlines import PATIENCE
 from services.orders.payments.provider import ProviderError, ProviderPayment, ProviderRefundStatus, ProviderStatus
 from tests.harness import eventually
 from tests.orders.placing import pass_deadline, placed
 from tests.orders.stage import Stage
+
+FAR = datetime(2097, 1, 1, tzinfo=UTC)
 
 
 async def test_two_payments_at_once_give_one_sale_and_the_surplus_back(stage: Stage) -> None:
@@ -47,6 +51,46 @@ async def test_staff_give_an_order_more_time(stage: Stage) -> None:
     await eventually(lambda: stage.ticketing.told(hold.hold_id, orders.OrderChanged))
     card = await stage.card(hold.hold_id)
     assert (card["stage"], datetime.fromisoformat(card["pay_by"])) == ("awaiting_payment", later)
+
+
+async def test_money_given_in_time_counts_however_late_we_hear_of_it(stage: Stage) -> None:
+    """The webhook is lost, and the provider is away when the time is over."""
+    hold, payment, _ = await placed(stage)
+    stage.cards.pay(payment)
+    stage.cards.failing["fetch"] = ProviderError("away", retryable=True)
+    await pass_deadline(stage, hold)
+    before = stage.cards.calls["fetch"]
+    await eventually(lambda: stage.cards.calls["fetch"] > before + 2)
+    assert (await stage.card(hold.hold_id))["stage"] == "awaiting_payment"
+    stage.cards.failing.clear()
+    await stage.confirmed(hold.hold_id)
+    assert "order.expired" not in stage.ticketing.types(hold.hold_id)
+
+
+async def test_an_order_does_not_wait_for_ever_for_a_provider_that_is_away(stage: Stage) -> None:
+    hold, _, _ = await placed(stage)
+    stage.cards.failing["fetch"] = ProviderError("away", retryable=True)
+    await pass_deadline(stage, hold, ago=PATIENCE)
+    await stage.order_becomes(hold.hold_id, stage="cancelled", cancel_reason="expired")
+
+
+async def test_a_hold_that_has_lapsed_cannot_be_checked_out_and_ticketing_is_told(stage: Stage) -> None:
+    """Heard of before, or never; checkout and the question meet under the order's lock, and the first one counts."""
+    heard, unheard, ordered = (stage.ticketing.hold(stage.organisation) for _ in range(3))
+    await stage.ticketing.publish(heard.placed, stage.organisation)
+    assert (await stage.checkout(ordered)).status == 201
+    for hold in (ordered, heard, unheard):
+        lapsed = ticketing.HoldLapsed(hold_id=hold.hold_id, show_id=hold.show_id, currency="UAH")
+        await stage.ticketing.publish(lapsed, stage.organisation)
+    for hold in (heard, unheard):
+        (told,) = await eventually(partial(stage.ticketing.told, hold.hold_id, orders.SeatsUnclaimed))
+        assert told.show_id == hold.show_id
+        refused = await stage.checkout(hold)
+        assert (refused.status, refused.json["type"]) == (409, "/problems/hold-over")
+    after = ticketing.HoldExtended(hold_id=ordered.hold_id, show_id=ordered.show_id, expires_at=FAR, pay_by=FAR)
+    await stage.ticketing.publish(after, stage.organisation)
+    await eventually(lambda: stage.ticketing.told(ordered.hold_id, orders.OrderChanged))
+    assert not stage.ticketing.told(ordered.hold_id, orders.SeatsUnclaimed)
 
 
 async def test_payment_after_expiry_gets_the_same_seats(stage: Stage) -> None:

@@ -115,7 +115,9 @@ class Ticketing:
         data = event.data
         if isinstance(data, orders.EnrolmentOpened):
             self.enrolments[data.order_id].append(data)
-        if not isinstance(data, orders.OrderState | orders.TicketsRevoked | orders.PaymentState):
+        if not isinstance(
+            data, orders.OrderState | orders.TicketsRevoked | orders.SeatsUnclaimed | orders.PaymentState
+        ):
             return
         self.events[data.order_id].append(event)
         if data.order_id in self.silent:

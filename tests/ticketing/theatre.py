@@ -28,6 +28,7 @@ from contracts.orders import (
     Participant,
     PaymentMethod,
     PaymentStatus,
+    SeatsUnclaimed,
     TicketsRevoked,
 )
 from tests.events import event, publish
@@ -168,6 +169,11 @@ class Order:
 
     def expired(self) -> Event[Any]:
         return self._event(OrderExpired, FunnelStage.CANCELLED)
+
+    def unclaimed(self) -> Event[Any]:
+        self.version += 1
+        ids = {"order_id": UUID(self.hold["hold_id"]), "show_id": UUID(self.hold["show_id"])}
+        return event(SeatsUnclaimed(**ids), self.organisation, version=self.version)
 
     def revoked(self, *seats: str, request: UUID | None = None) -> Event[Any]:
         self.version += 1

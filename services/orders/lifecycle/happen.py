@@ -28,6 +28,7 @@ from services.orders.process.commands import (
     TellPayment,
     TellRefunded,
     TellTakenBack,
+    Unclaim,
 )
 
 
@@ -69,6 +70,8 @@ async def _carry_out(session: AsyncSession, order: Order, command: Command, caus
         return
     if not isinstance(command, RecordRefundFailed):
         publish(session, order, event_of(order, command))
+    if isinstance(command, Unclaim):
+        return
     what, details = _story(order, command)
     record(session, order, what, cause, **details)
 

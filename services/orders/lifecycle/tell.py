@@ -19,6 +19,7 @@ from services.orders.process.commands import (
     TellPayment,
     TellRefunded,
     TellTakenBack,
+    Unclaim,
 )
 
 ORDER_EVENTS: dict[About, type[contract.OrderState]] = {
@@ -57,6 +58,8 @@ def event_of(order: Order, command: Command) -> EventData:
         return changed_event(order)
     if isinstance(command, TellCancelled):
         return contract.OrderCancelled(**order_fields(order), was_paid=command.was_paid, reason=command.reason)
+    if isinstance(command, Unclaim):
+        return contract.SeatsUnclaimed(order_id=order.id, show_id=_known(order.show_id))
     if isinstance(command, RevokeTickets):
         return contract.TicketsRevoked(
             order_id=order.id,

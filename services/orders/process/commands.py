@@ -37,6 +37,12 @@ class RevokeTickets:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unclaim:
+    """Ticketing may sell the seats: nobody ordered them, and nobody can any more. It tells only of interest that is
+    over, so the history has no line for it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TellRefunded:
     refund: UUID
@@ -116,6 +122,7 @@ Command = (
     | TellCancelled
     | TellTakenBack
     | RevokeTickets
+    | Unclaim
     | TellRefunded
     | TellPayment
     | RecordRefundFailed

@@ -19,6 +19,7 @@ from services.orders.process.commands import (
     TellPayment,
     TellRefunded,
     TellTakenBack,
+    Unclaim,
 )
 from services.orders.process.settle import asked_by_hand, drop, hold_returned, let_go, observe, settle, told
 from services.orders.process.state import (
@@ -73,6 +74,14 @@ def _hold_extended(happening: h.HoldExtended, state: State) -> Decision:
     if state.stage is FunnelStage.AWAITING_PAYMENT and more and state.due_at and more > state.due_at:
         return replace(state, due_at=more), (Tell(About.CHANGED),)
     return state, ()
+
+
+@_on.register
+def _hold_lapsed(happening: h.HoldLapsed, state: State) -> Decision:
+    """Decided under the order's lock: a checkout was before this, and its events answer, or it is refused."""
+    if state.stage in (FunnelStage.AWAITING_PAYMENT, FunnelStage.PAID):
+        return state, ()
+    return replace(state, hold_released=True), (Unclaim(),)
 
 
 @_on.register

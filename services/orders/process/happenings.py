@@ -23,6 +23,11 @@ class HoldExtended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldLapsed:
+    """The period ran out. Ticketing keeps the seats until it hears that nobody ordered them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased:
     by_expiry: bool
     """The period ran out; otherwise a person let go of the seats."""
@@ -143,6 +148,7 @@ class RefundFailed:
 Happening = (
     HoldPlaced
     | HoldExtended
+    | HoldLapsed
     | HoldReleased
     | Wished
     | CheckedOut

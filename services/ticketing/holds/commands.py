@@ -109,8 +109,8 @@ async def release_hold(session: AsyncSession, hold_id: UUID, organisation: UUID 
 
 
 async def end_hold(session: AsyncSession, hold: Hold, reason: HoldEnd) -> None:
-    """Ends a locked hold if it is active; its seats are free again."""
-    if hold.status != HoldStatus.ACTIVE:
+    """Ends a locked hold that has its seats, if it is not sold; they are free again."""
+    if hold.status not in (HoldStatus.ACTIVE, HoldStatus.LAPSED):
         return
     freed = await seats.free(session, hold.show_id, hold.id, hold.seats)
     hold.status = HoldStatus(reason.value)

@@ -1,73 +1,57 @@
-"""Tells the world that holds have run out, and tidies up. Nothing depends on it: an expired row is taken over in place.
+"""What becomes of holds whose time is over: they lapse, and orders is asked whether anybody ordered their seats.
 
-Only seats that nobody has taken meanwhile are announced as free.
+A checkout needs nobody but orders, so an order may have been placed, and paid, that ticketing has not heard of: because
+Kafka, a relay or a consumer was away. So the seats of a lapsed hold stay its own until an event of orders says what
+becomes of them (`tickets.orders`): they are sold, kept longer, or free.
 """
 
 from __future__ import annotations
-
-from collections import defaultdict
-from uuid import UUID
 
 from sqlalchemy import text
 
 from chassis import outbox
 from chassis.db import Database
-from contracts.ticketing import HoldEnd, HoldReleased
+from contracts.ticketing import HoldLapsed
 from services.ticketing import metrics
 
 BATCH = 500
 
-EXPIRE = text("""
+LAPSE = text("""
     WITH due AS (
         SELECT id FROM hold
         WHERE status = 'active' AND expires_at <= clock_timestamp()
         ORDER BY expires_at LIMIT :batch
         FOR UPDATE SKIP LOCKED
     )
-    UPDATE hold SET status = 'expired', version = version + 1
+    UPDATE hold SET status = 'lapsed', version = version + 1
     FROM due WHERE hold.id = due.id
-    RETURNING hold.id, hold.organisation, hold.show_id, hold.version
+    RETURNING hold.id, hold.organisation, hold.show_id, hold.version,
+              hold.terms -> 0 -> 'price' ->> 'currency' AS currency
 """)
 
-FREE = text("""
-    WITH due AS (
-        SELECT held_seat.show_id, held_seat.seat
-        FROM hold
-        CROSS JOIN LATERAL unnest(hold.seats) AS wanted (seat)
-        JOIN held_seat ON held_seat.show_id = hold.show_id AND held_seat.seat = wanted.seat
-        WHERE hold.id = ANY(CAST(:holds AS uuid[])) AND held_seat.hold_id = hold.id
-          AND held_seat.until <= clock_timestamp()
-        ORDER BY held_seat.show_id, held_seat.seat
-        FOR UPDATE OF held_seat SKIP LOCKED
-    )
-    DELETE FROM held_seat USING due
-    WHERE held_seat.show_id = due.show_id AND held_seat.seat = due.seat
-      AND held_seat.hold_id = ANY(CAST(:holds AS uuid[]))
-    RETURNING held_seat.hold_id, held_seat.seat
+WAITING = text("""
+    SELECT coalesce(extract(epoch FROM clock_timestamp() - min(expires_at)), 0)::float8
+    FROM hold WHERE status = 'lapsed'
 """)
 
 
-async def expire_holds(db: Database) -> int:
-    """Ends holds whose time has passed. Returns how many."""
+async def lapse_holds(db: Database) -> int:
+    """Asks orders about holds whose time has passed. Returns how many."""
     async with db.as_worker() as session:
-        due = (await session.execute(EXPIRE, {"batch": BATCH})).all()
-        if not due:
-            return 0
-        freed: dict[UUID, list[str]] = defaultdict(list)
-        for row in await session.execute(FREE, {"holds": [hold.id for hold in due]}):
-            freed[row.hold_id].append(row.seat)
+        due = (await session.execute(LAPSE, {"batch": BATCH})).all()
         for hold in due:
             outbox.add(
                 session,
-                HoldReleased(
-                    hold_id=hold.id,
-                    show_id=hold.show_id,
-                    seats=tuple(sorted(freed[hold.id])),
-                    reason=HoldEnd.EXPIRED,
-                ),
+                HoldLapsed(hold_id=hold.id, show_id=hold.show_id, currency=hold.currency),
                 organisation=hold.organisation,
                 version=hold.version,
                 correlation_id=str(hold.id),
             )
-    metrics.HOLDS_ENDED.labels(HoldEnd.EXPIRED.value).inc(len(due))
     return len(due)
+
+
+async def measure(db: Database) -> int:
+    """How long the oldest lapsed hold has waited to hear of its order."""
+    async with db.as_worker() as session:
+        metrics.LAPSED_SECONDS.set(await session.scalar(WAITING) or 0)
+    return 0

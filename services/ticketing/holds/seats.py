@@ -22,8 +22,8 @@ KEEP = text("""
     SELECT :show_id, seat, :organisation, :hold_id, coalesce(CAST(:until AS timestamptz), 'infinity')
     FROM unnest(CAST(:seats AS text[])) AS seat ORDER BY seat
     ON CONFLICT (show_id, seat) DO UPDATE
-    SET organisation = excluded.organisation, hold_id = excluded.hold_id, until = excluded.until
-    WHERE held_seat.hold_id = excluded.hold_id OR held_seat.until <= clock_timestamp()
+    SET until = excluded.until
+    WHERE held_seat.hold_id = excluded.hold_id
     RETURNING seat
 """)
 

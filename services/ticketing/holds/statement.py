@@ -1,9 +1,9 @@
 """The statements of the hot path, as text. A test checks them against the mapped tables.
 
 `TAKE_SEATS` takes the seats of many holds at once, all seats of a hold or none, and writes their events. What keeps two
-buyers apart is the primary key of `held_seat`: a free seat is inserted, an expired one is taken over in place, and the
-database's clock says which is which. If another process wins a seat between the check and the insert, the statement
-divides by zero: nothing of it happens, and it is run again.
+buyers apart is the primary key of `held_seat`: a seat without a row is free, and no row is overwritten, whatever its
+time, because its order may be one that we have not heard of. If another process wins a seat between the check and the
+insert, the statement divides by zero: nothing of it happens, and it is run again.
 
 Seats are written in key order, so two of these never wait for each other in a circle; rows that are taken are only
 read, never waited for. The share lock makes stopping a sale wait for the holds being taken, and those that come after
@@ -50,11 +50,10 @@ WITH request AS MATERIALIZED (
     SELECT wanted.n, array_agg(wanted.seat ORDER BY wanted.seat) AS seats
     FROM wanted
     CROSS JOIN LATERAL (
-        SELECT held_seat.until FROM held_seat
+        SELECT FROM held_seat
         WHERE held_seat.show_id = wanted.show_id AND held_seat.seat = wanted.seat
         OFFSET 0
     ) AS held
-    WHERE held.until > clock_timestamp()
     GROUP BY wanted.n
 ), judged AS MATERIALIZED (
     SELECT request.*,
@@ -75,9 +74,7 @@ WITH request AS MATERIALIZED (
     FROM wanted JOIN judged USING (n)
     WHERE judged.verdict = 'granted'
     ORDER BY wanted.show_id, wanted.seat
-    ON CONFLICT (show_id, seat) DO UPDATE
-    SET organisation = excluded.organisation, hold_id = excluded.hold_id, until = excluded.until
-    WHERE held_seat.until <= clock_timestamp()
+    ON CONFLICT (show_id, seat) DO NOTHING
     RETURNING 1
 ), placed AS (
     INSERT INTO hold (id, organisation, show_id, seats, terms, placed_at, expires_at, latest_at, account_id)

@@ -15,9 +15,12 @@ from services.ticketing.base import Base
 
 
 class HoldStatus(StrEnum):
-    """GAP-15. An active hold is over once `expires_at` has passed, whatever is written here."""
+    """GAP-15. An active hold is over once `expires_at` has passed, whatever is written here; its seats are free when it
+    is released, annulled or expired."""
 
     ACTIVE = "active"
+    LAPSED = "lapsed"
+    """Its time is over. Orders was asked whether anybody ordered the seats, and has not answered."""
     RELEASED = "released"
     ANNULLED = "annulled"
     EXPIRED = "expired"
@@ -32,6 +35,8 @@ class Hold(Base):
         # What the expiry job looks for; ended holds are not in it.
         Index("ix_hold_active_until", "expires_at", postgresql_where=text("status = 'active'")),
         Index(None, "show_id", "placed_at"),
+        # How long answers of orders are awaited.
+        Index("ix_hold_lapsed", "expires_at", postgresql_where=text("status = 'lapsed'")),
         # What is forgotten in time: nothing that has become tickets.
         Index("ix_hold_ended", "show_id", postgresql_where=text("status IN ('released', 'annulled', 'expired')")),
     )
@@ -54,8 +59,7 @@ class Hold(Base):
 
 
 class HeldSeatRow(Base):
-    """Who has a seat, and until when: infinity when it is sold. The primary key is what keeps two buyers apart; a row
-    whose time has passed is taken over in place."""
+    """Who has a seat. The primary key is what keeps two buyers apart: a seat with a row is taken, whatever the time."""
 
     __tablename__ = "held_seat"
     __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)
@@ -65,3 +69,4 @@ class HeldSeatRow(Base):
     organisation: Mapped[UUID]
     hold_id: Mapped[UUID]
     until: Mapped[datetime]
+    """When its hold is over; infinity when it is sold."""

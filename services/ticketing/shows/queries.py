@@ -19,7 +19,7 @@ from services.ticketing.shows.tables import Show
 SEATS = text("""
     SELECT count(*) FILTER (WHERE until <> 'infinity') AS held, count(*) FILTER (WHERE until = 'infinity') AS sold
     FROM held_seat
-    WHERE show_id = :show_id AND organisation = :organisation AND until > clock_timestamp()
+    WHERE show_id = :show_id AND organisation = :organisation
 """)
 SOLD_AND_VOIDED = text("""
     SELECT count(*) FILTER (WHERE issued_at >= :since AND issued_at < :until) AS issued,
@@ -31,7 +31,7 @@ SOLD_AND_VOIDED = text("""
     FROM ticket WHERE show_id = :show_id AND organisation = :organisation
 """)
 BOOKINGS = text("""
-    SELECT CASE WHEN status = 'active' AND expires_at <= clock_timestamp() THEN 'expired' ELSE status END AS state,
+    SELECT CASE WHEN status = 'lapsed' THEN 'active' ELSE status END AS state,
            count(*) AS holds, coalesce(sum(cardinality(seats)), 0)::bigint AS seats
     FROM hold
     WHERE show_id = :show_id AND organisation = :organisation AND placed_at >= :since AND placed_at < :until

@@ -2,15 +2,14 @@
 
 A map is read whole from the database when a show is first looked at. After that it learns from the lane of this process
 and from the service's own events (also those of other processes) which seats changed, and reads just those again before
-it answers; so the order in which events arrive does not matter. Holds run out by themselves. Should an event be missed,
-the whole map is read anew every few seconds. It is for looking: the statement that takes seats never asks it.
+it answers; so the order in which events arrive does not matter. Should an event be missed, the whole map is read
+anew every few seconds. It is for looking: the statement that takes seats never asks it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import heapq
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -47,11 +46,9 @@ KEPT = 100
 OWN_HOLDS = 10_000
 
 READ = text("""
-    SELECT seat, hold_id, until = 'infinity' AS sold,
-           CASE WHEN until < 'infinity' THEN extract(epoch FROM until - clock_timestamp())::float8 END AS seconds
+    SELECT seat, hold_id, until = 'infinity' AS sold
     FROM held_seat
-    WHERE show_id = :show_id AND until > clock_timestamp()
-      AND (CAST(:seats AS text[]) IS NULL OR seat = ANY(CAST(:seats AS text[])))
+    WHERE show_id = :show_id AND (CAST(:seats AS text[]) IS NULL OR seat = ANY(CAST(:seats AS text[])))
 """)
 
 
@@ -90,8 +87,6 @@ class _Map:
         self.index = {seat: position for position, seat in enumerate(self.seats)}
         self.states = bytearray(BLOCKED if seat not in layout.offers else FREE for seat in self.seats)
         self.holds: dict[str, UUID] = {}
-        self.ends: dict[str, float] = {}
-        self.queue: list[tuple[float, str]] = []
         self.version = int(time.time() * 1000)
         self.dirty: set[str] = set()
         self.taken_meanwhile: set[str] = set()
@@ -102,27 +97,11 @@ class _Map:
 
     def free(self, seat: str) -> None:
         self.holds.pop(seat, None)
-        self.ends.pop(seat, None)
         self._set(seat, FREE if seat in self.layout.offers else BLOCKED)
 
-    def hold(self, seat: str, hold_id: UUID, seconds: float) -> None:
-        end = time.monotonic() + seconds
+    def take(self, seat: str, hold_id: UUID, *, sold: bool = False) -> None:
         self.holds[seat] = hold_id
-        self.ends[seat] = end
-        heapq.heappush(self.queue, (end, seat))
-        self._set(seat, HELD)
-
-    def sell(self, seat: str, hold_id: UUID) -> None:
-        self.holds[seat] = hold_id
-        self.ends.pop(seat, None)
-        self._set(seat, SOLD)
-
-    def expire(self) -> None:
-        now = time.monotonic()
-        while self.queue and self.queue[0][0] <= now:
-            _, seat = heapq.heappop(self.queue)
-            if self.ends.get(seat, now + 1) <= now:
-                self.free(seat)
+        self._set(seat, SOLD if sold else HELD)
 
     def is_old(self, refresh_seconds: float) -> bool:
         return time.monotonic() - self.read_at > refresh_seconds
@@ -134,11 +113,6 @@ class _Map:
         if self._view is None or self._view[0] != self.version:
             self._view = self.version, View(self.layout.show_id, self.version, self.seats, bytes(self.states))
         return self._view[1]
-
-    def requeue(self) -> None:
-        """Forgets the ends that seats no longer have: each whole reading queues every held seat anew."""
-        self.queue = [(end, seat) for seat, end in self.ends.items()]
-        heapq.heapify(self.queue)
 
     def _set(self, seat: str, state: int) -> None:
         position = self.index.get(seat)
@@ -169,7 +143,6 @@ class SeatMaps:
         if not found.current:
             found = await self._open(show_id)
             await self._read(found)
-        found.expire()
         return found.layout, found.view()
 
     async def _open(self, show_id: UUID) -> _Map:
@@ -199,7 +172,7 @@ class SeatMaps:
             if found is not None:
                 found.taken_meanwhile.update(request.keys)
                 for seat in request.keys:
-                    found.hold(seat, request.hold_id, request.lifetime.total_seconds())
+                    found.take(seat, request.hold_id)
         while len(self._placed_here) > OWN_HOLDS:
             self._placed_here.popitem(last=False)
 
@@ -256,12 +229,7 @@ class SeatMaps:
             if seat not in present and seat not in found.taken_meanwhile:
                 found.free(seat)
         for row in rows:
-            if row.seat in found.taken_meanwhile:
-                continue
-            if row.sold:
-                found.sell(row.seat, row.hold_id)
-            else:
-                found.hold(row.seat, row.hold_id, row.seconds)
+            if row.seat not in found.taken_meanwhile:
+                found.take(row.seat, row.hold_id, sold=row.sold)
         if whole:
-            found.requeue()
             found.read_at = time.monotonic()

@@ -45,7 +45,7 @@ async def order_awaits_payment(
     if record.stage != OrderStage.OPEN:
         return
     hold = await lock_hold(session, order.order_id)
-    if hold is None or hold.status not in (HoldStatus.ACTIVE, HoldStatus.EXPIRED):
+    if hold is None or hold.status not in (HoldStatus.ACTIVE, HoldStatus.LAPSED, HoldStatus.EXPIRED):
         return
     until = order.pay_by + buffer
     if hold.status == HoldStatus.ACTIVE and until <= hold.expires_at:
@@ -119,6 +119,13 @@ async def order_cancelled(session: AsyncSession, organisation: UUID, order: Orde
     if isinstance(order, OrderCancelled):
         await _close(session, record, hold, HoldEnd.ANNULLED)
     elif hold is not None:
+        await end_hold(session, hold, HoldEnd.EXPIRED)
+
+
+async def seats_unclaimed(session: AsyncSession, order_id: UUID) -> None:
+    """Orders has answered that nobody ordered the seats of a lapsed hold, and nobody will: they are free again."""
+    hold = await lock_hold(session, order_id)
+    if hold is not None and hold.status == HoldStatus.LAPSED:
         await end_hold(session, hold, HoldEnd.EXPIRED)
 
 

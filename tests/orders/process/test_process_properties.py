@@ -15,7 +15,7 @@ from services.orders.process.state import MANUAL, CancelReason, PaymentStage
 from tests.orders.process.world import LINES, PAY_BY, START, World
 
 SEATS = st.sampled_from([line.reference for line in LINES])
-MISFORTUNES = ("lapse", "rival", "let go", "time", "mark paid", "cancel", "refund", "no webhooks")
+MISFORTUNES = ("lapse", "time is up", "rival", "let go", "time", "mark paid", "cancel", "refund", "no webhooks")
 """What may end an order early. Each life has only some of them, or few lives would get beyond the first."""
 PAID_HOW = st.sampled_from([PaymentStage.HELD, PaymentStage.RECEIVED, PaymentStage.FAILED])
 
@@ -81,6 +81,11 @@ class OrderLife(RuleBasedStateMachine):
     def hold_lapses(self, number: int) -> None:
         if (card := self._card(number)) is not None:
             self.world.lapse(card)
+
+    @precondition(lambda self: "time is up" in self.lot)
+    @rule()
+    def time_is_up(self) -> None:
+        self.world.time_is_up()
 
     @rule(data=st.data(), keep=st.booleans())
     def deliver(self, data: st.DataObject, keep: bool) -> None:

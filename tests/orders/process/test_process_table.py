@@ -22,6 +22,7 @@ from services.orders.process.commands import (
     TellPayment,
     TellRefunded,
     TellTakenBack,
+    Unclaim,
 )
 from services.orders.process.state import CancelReason, Delivery, Line, PaymentStage, Wanted
 from tests.orders.process.histories import (
@@ -74,6 +75,13 @@ TABLE: list[tuple[str, tuple[h.Happening, ...], FunnelStage | None, list[Command
     ("checkout before its hold", (CHECKOUT,), FunnelStage.AWAITING_PAYMENT, [Tell(About.PLACED)]),
     ("the hold comes after", (CHECKOUT, HOLD), FunnelStage.AWAITING_PAYMENT, []),
     ("interest may lapse", (HOLD, h.HoldReleased(by_expiry=True)), FunnelStage.INTERESTED, []),
+    ("nobody ordered in time", (HOLD, h.HoldLapsed()), FunnelStage.INTERESTED, [Unclaim()]),
+    ("and is asked again", (HOLD, h.HoldLapsed(), h.HoldLapsed()), FunnelStage.INTERESTED, [Unclaim()]),
+    ("of a hold never heard of", (h.HoldLapsed(),), None, [Unclaim()]),
+    ("a placed order keeps the seats of its hold", (*PLACED, h.HoldLapsed()), FunnelStage.AWAITING_PAYMENT, []),
+    ("so does a paid one", (*PAID, h.HoldLapsed()), FunnelStage.PAID, []),
+    ("one that was not paid in time does not", (*PLACED, DEADLINE, h.HoldLapsed()), FunnelStage.CANCELLED,
+     [Unclaim()]),
     ("a hold let go cancels", (*PLACED, LET_GO), FunnelStage.CANCELLED,
      [TellCancelled(was_paid=False, reason="hold_released")]),
     ("a hold expired waits for the money", (*PLACED, h.HoldReleased(by_expiry=True)),
@@ -374,6 +382,8 @@ def test_the_previous_stage_of_a_cancelled_order_is_kept() -> None:
         (*CONFIRMED, REFUND_A, REFUND_A),
         (*CONFIRMED, REFUND_ALL, REFUND_ALL),
         (HOLD, LET_GO, CHECKOUT),
+        (HOLD, h.HoldLapsed(), CHECKOUT),
+        (h.HoldLapsed(), CHECKOUT),
         (HOLD, h.HoldReleased(by_expiry=True), CHECKOUT),
         (WISH, CHECKOUT),
         (h.CancelAsked(request_id=R, reason=CancelReason.BY_STAFF),),

@@ -23,6 +23,7 @@ from services.orders.process.commands import (
     TellPayment,
     TellRefunded,
     TellTakenBack,
+    Unclaim,
 )
 from services.orders.process.state import MANUAL, Line, PaymentStage, Wanted
 
@@ -51,6 +52,7 @@ class World:
         self.printed: set[str] = set()
         """Seats that ever had a ticket: ticketing names no others when it voids them."""
         self.released = False
+        self.lapsed = False
         self.cards: dict[UUID, Card] = {}
         self.webhooks = True
         """Without them, only our own questions to the provider tell what became of a payment."""
@@ -146,6 +148,12 @@ class World:
             self._convert()
         elif command == Tell(About.EXPIRED) or (isinstance(command, TellCancelled) and not command.was_paid):
             self._release(by_expiry=command == Tell(About.EXPIRED))
+        elif command in (Tell(About.PLACED), Tell(About.CHANGED)):
+            self.lapsed = False
+        elif command == Unclaim() and self.lapsed:
+            ordered = self.state.stage in (FunnelStage.AWAITING_PAYMENT, FunnelStage.PAID)
+            assert not ordered or self.told[About.EXPIRED], "an order lost its seats because they had lapsed"
+            self._release(by_expiry=True)
         elif isinstance(command, RevokeTickets):
             for seat in command.seats:
                 if seat in self.tickets:
@@ -168,6 +176,12 @@ class World:
             self.released = True
             self.seats = {seat: "free" if owner == "order" else owner for seat, owner in self.seats.items()}
             self.inbox.append(h.HoldReleased(by_expiry=by_expiry))
+
+    def time_is_up(self) -> None:
+        """Of the hold: ticketing asks, and keeps the seats until it hears of them."""
+        if not self.tickets and not self.released:
+            self.lapsed = True
+            self.inbox.append(h.HoldLapsed())
 
     def buyer_lets_go(self) -> None:
         self._release(by_expiry=False)

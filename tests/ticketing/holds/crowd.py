@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from chassis.db import Database
 from services.ticketing.halls.tables import Hall
+from services.ticketing.holds.expiry import lapse_holds
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Answer, Request
 from services.ticketing.shows.board import Board
@@ -78,6 +79,12 @@ async def let_run_out(db: Database, show_id: UUID, hold_id: UUID | None = None) 
         await session.execute(
             text(f"UPDATE held_seat SET until = {past} WHERE {mine.format(id='hold_id')} AND until < 'infinity'"), which
         )
+
+
+async def lapse_all(db: Database) -> None:
+    """What the job does about holds whose time has passed."""
+    while await lapse_holds(db):
+        pass
 
 
 def ask(

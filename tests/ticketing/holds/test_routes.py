@@ -225,15 +225,18 @@ async def test_a_show_may_have_periods_of_its_own_and_seats_return_to_sale(theat
     show = await theatre.show(hold_seconds=1, payment_seconds=7)
     hold = (await theatre.hold(show, "1-1")).body
     assert jwt.decode(hold["quote"], options={"verify_signature": False})["payment_seconds"] == 7
+
+    async def becomes(status: str) -> bool:
+        answer = await theatre.call("GET", f"/holds/{hold['hold_id']}", role=Role.TICKET_DESK)
+        return answer.body["status"] == status
+
+    await eventually(lambda: becomes("lapsed"))
     assert (await theatre.seats(show))["1-1"] == "held"
+    assert (await theatre.hold(show, "1-1")).status == 409
+    await theatre.tell(theatre.order(hold).unclaimed())
+    await eventually(lambda: becomes("expired"))
     await theatre.see(show, **{"1-1": "free"})
     assert (await theatre.hold(show, "1-1")).status == 201
-
-    async def expired() -> bool:
-        answer = await theatre.call("GET", f"/holds/{hold['hold_id']}", role=Role.TICKET_DESK)
-        return answer.body["status"] == "expired"
-
-    await eventually(expired)
     late = await theatre.call("POST", f"/holds/{hold['hold_id']}/extend", role=Role.TICKET_DESK)
     assert (late.status, late.body["type"]) == (409, "/problems/hold-ended")
     path = f"/shows/{show['show_id']}"

@@ -11,10 +11,9 @@ import orjson
 from contracts.envelope import Event
 from contracts.ticketing import HoldExtended
 from services.ticketing import metrics
-from services.ticketing.holds.expiry import expire_holds
 from services.ticketing.shows import seatmap
 from services.ticketing.shows.seatmap import SeatMaps, View
-from tests.ticketing.holds.crowd import answers, ask, board_of, make_show, open_lane
+from tests.ticketing.holds.crowd import board_of, lapse_all, make_show, open_lane
 from tests.ticketing.tickets.box import Box
 
 
@@ -23,10 +22,10 @@ async def test_a_hold_that_takes_its_seats_again_is_read_seat_by_seat(db):
     async with open_lane(db) as lane:
         box = Box(db, await make_show(db), lane)
         maps = SeatMaps(db, board_of(db), refresh_seconds=3600)
-        order = await box.hold("1-1", "1-2", lifetime=0.05)
-        await asyncio.sleep(0.1)
-        while await expire_holds(db):
-            pass
+        order = await box.hold("1-1", "1-2", lifetime=0.01)
+        await asyncio.sleep(0.05)
+        await lapse_all(db)
+        await box.hear(order.unclaimed())
         show_id = box.layout.show_id
         assert set((await _states(maps, show_id)).values()) == {"free"}
 
@@ -40,29 +39,16 @@ async def test_a_hold_that_takes_its_seats_again_is_read_seat_by_seat(db):
         assert _whole_reads() == whole
 
 
-async def test_a_show_that_is_watched_for_days_costs_what_its_held_seats_cost(db):
-    layout = await make_show(db)
+async def test_seats_of_a_hold_whose_time_is_over_are_held_until_their_order_is_known(db):
     async with open_lane(db) as lane:
-        await answers([lane], [ask(layout, "1-1", "1-2", lifetime=3600)])
-    maps = SeatMaps(db, board_of(db), refresh_seconds=0)
-    for _ in range(20):
-        await maps.view(layout.show_id)
-    watched = maps._maps[layout.show_id]
-    assert len(watched.queue) == len(watched.ends) == 2
-
-
-async def test_a_hold_still_ends_by_itself_after_many_readings(db):
-    layout = await make_show(db)
-    async with open_lane(db) as lane:
-        await answers([lane], [ask(layout, "1-1", lifetime=3600)])
-    maps = SeatMaps(db, board_of(db), refresh_seconds=0)
-    await maps.view(layout.show_id)
-    await maps.view(layout.show_id)
-    watched = maps._maps[layout.show_id]
-    watched.ends["1-1"] -= 3600
-    watched.requeue()
-    watched.expire()
-    assert orjson.loads(watched.view().full)["seats"]["1-1"] == "free"
+        box = Box(db, await make_show(db), lane)
+        maps = SeatMaps(db, board_of(db), refresh_seconds=0)
+        order = await box.hold("1-1", lifetime=0.01)
+        await asyncio.sleep(0.05)
+        await lapse_all(db)
+        assert (await _states(maps, box.layout.show_id))["1-1"] == "held"
+        await box.hear(order.unclaimed())
+        assert (await _states(maps, box.layout.show_id))["1-1"] == "free"
 
 
 async def test_the_show_that_was_looked_at_longest_ago_is_forgotten(db, monkeypatch):

@@ -14,7 +14,15 @@ from sqlalchemy import text
 from chassis.db import Database
 from chassis.links import Links
 from contracts.envelope import Event, EventData, decode
-from contracts.orders import OrderCancelled, OrderChanged, OrderExpired, OrderPaid, OrderPlaced, TicketsRevoked
+from contracts.orders import (
+    OrderCancelled,
+    OrderChanged,
+    OrderExpired,
+    OrderPaid,
+    OrderPlaced,
+    SeatsUnclaimed,
+    TicketsRevoked,
+)
 from services.ticketing.holds import terms
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Granted
@@ -61,6 +69,8 @@ class Box:
                     await orders.order_paid(session, board, PRINTER, organisation, data)
                 case OrderCancelled() | OrderExpired() as data:
                     await orders.order_cancelled(session, organisation, data)
+                case SeatsUnclaimed() as data:
+                    await orders.seats_unclaimed(session, data.order_id)
                 case TicketsRevoked() as data:
                     await orders.tickets_revoked(session, board, organisation, data)
 

@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from chassis.db import Database
 from contracts.orders import OrderCancelled, OrderPaid, TicketsRevoked
 from contracts.ticketing import HoldConversionRefused, HoldExtended, HoldReleased, TicketsIssued, TicketsVoided
-from services.ticketing.holds.expiry import expire_holds
 from services.ticketing.holds.requests import Granted, Refused
-from tests.ticketing.holds.crowd import answers, ask, let_run_out, make_show, open_lane
+from tests.ticketing.holds.crowd import answers, ask, lapse_all, let_run_out, make_show, open_lane
 from tests.ticketing.theatre import Order
 from tests.ticketing.tickets.box import Box
 
@@ -28,15 +26,9 @@ async def box(db):
         yield Box(db, await make_show(db), lane)
 
 
-async def expire_all(db: Database) -> None:
-    while await expire_holds(db):
-        pass
-
-
 async def test_a_late_payment_gets_the_same_seats_if_they_are_free(box):
     order = await box.hold("1-1", "1-2")
-    await time_passes(box, order)
-    await expire_all(box.db)
+    await run_out(box, order)
     assert (await box.said(order, HoldReleased))[0].seats == ("1-1", "1-2")
     await box.hear(order.paid())
     (issued,) = await box.said(order, TicketsIssued)
@@ -46,9 +38,8 @@ async def test_a_late_payment_gets_the_same_seats_if_they_are_free(box):
 
 async def test_a_late_payment_is_refused_when_one_seat_is_gone_and_frees_the_others(box):
     order = await box.hold("1-1", "1-2")
-    await time_passes(box, order)
+    await run_out(box, order)
     other = await box.hold("1-2")
-    await expire_all(box.db)
     await box.hear(order.paid())
     (refused,) = await box.said(order, HoldConversionRefused)
     assert refused.seats == ("1-2",)
@@ -62,36 +53,42 @@ async def test_a_late_payment_is_refused_when_one_seat_is_gone_and_frees_the_oth
     assert len(await box.said(order, HoldConversionRefused)) == 1
 
 
-async def test_a_conversion_that_fails_says_which_seats_are_free_again(box):
+async def test_a_prolongation_that_fails_keeps_nothing(box):
     order = await box.hold("1-1", "1-2")
-    await time_passes(box, order)
-    await box.hold("1-2")
-    await box.hear(order.paid())
-    (released,) = await box.said(order, HoldReleased)
-    assert released.seats == ("1-1",)
-    assert (await box.said(order, HoldConversionRefused))[0].seats == ("1-2",)
-
-
-async def test_a_prolongation_that_fails_says_which_seats_are_free_again(box):
-    order = await box.hold("1-1", "1-2")
-    await time_passes(box, order)
+    await run_out(box, order)
     await box.hold("1-2")
     await box.hear(order.placed())
-    (released,) = await box.said(order, HoldReleased)
-    assert (released.seats, released.reason) == (("1-1",), "expired")
     assert isinstance((await answers([box.lane], [ask(box.layout, "1-1")]))[0], Granted)
     assert isinstance((await answers([box.lane], [ask(box.layout, "1-2")]))[0], Refused)
-    await expire_all(box.db)
-    assert len(await box.said(order, HoldReleased)) == 1
-
-
-async def test_a_hold_that_expiry_finds_taken_over_frees_nothing(box):
-    order = await box.hold("1-1", "1-2")
-    await time_passes(box, order)
-    await box.hold("1-2")
-    await expire_all(box.db)
     (released,) = await box.said(order, HoldReleased)
-    assert (released.seats, released.reason) == (("1-1",), "expired")
+    assert (released.seats, released.reason) == (("1-1", "1-2"), "expired")
+
+
+async def test_an_order_that_is_heard_of_after_the_time_of_its_hold_has_its_seats(box):
+    """Kafka was away meanwhile: it was placed, and paid, in time."""
+    kept, paid, late = [await box.hold(seat) for seat in ("1-1", "1-2", "1-3")]
+    for order in (kept, paid, late):
+        await lapse(box, order)
+    await box.hear(kept.placed())
+    assert [event.seats for event in await box.said(kept, HoldExtended)] == [("1-1",)]
+    for event in (paid.placed(datetime.now(UTC) - timedelta(minutes=3)), paid.paid()):
+        await box.hear(event)
+    assert set(await box.living()) == {"1-2"}
+    for event in (late.placed(datetime.now(UTC) - timedelta(minutes=3)), late.expired()):
+        await box.hear(event)
+    assert [event.seats for event in await box.said(late, HoldReleased)] == [("1-3",)]
+
+
+async def test_the_answer_about_a_hold_comes_once_or_too_late_and_changes_nothing_then(box):
+    order = await box.hold("1-1")
+    await lapse(box, order)
+    unclaimed = order.unclaimed()
+    await box.hear(order.placed())
+    await box.hear(unclaimed)
+    assert not await box.said(order, HoldReleased)
+    await box.hear(order.paid())
+    await box.hear(unclaimed)
+    assert set(await box.living()) == {"1-1"}
 
 
 async def test_more_time_to_pay_prolongs_the_hold_of_an_order(box):
@@ -105,8 +102,7 @@ async def test_more_time_to_pay_prolongs_the_hold_of_an_order(box):
 
 async def test_a_placed_order_prolongs_its_hold_and_takes_it_back_after_expiry(box):
     order = await box.hold("1-1")
-    await time_passes(box, order)
-    await expire_all(box.db)
+    await run_out(box, order)
     pay_by = datetime.now(UTC) + timedelta(minutes=15)
     await box.hear(order.placed(pay_by))
     (extended,) = await box.said(order, HoldExtended)
@@ -143,7 +139,9 @@ async def test_the_last_guard_is_an_index_on_living_tickets(box):
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 1),
-        st.sampled_from(["placed", "paid", "paid", "cancelled", "expired", "revoked 1", "revoked all", "run out"]),
+        st.sampled_from(
+            ["placed", "paid", "paid", "cancelled", "expired", "revoked 1", "revoked all", "lapsed", "unclaimed"]
+        ),
     ),
     min_size=1,
     max_size=14,
@@ -152,7 +150,7 @@ STEPS = st.lists(
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
-@example(steps=[(1, "run out"), (1, "paid"), (0, "paid")])
+@example(steps=[(1, "lapsed"), (1, "unclaimed"), (1, "paid"), (0, "paid")])
 @example(steps=[(0, "revoked 1"), (0, "paid"), (0, "cancelled"), (0, "revoked all")])
 @example(steps=[(0, "placed"), (0, "cancelled"), (0, "paid")])
 async def test_any_events_in_any_order_any_number_of_times(db, steps):
@@ -164,14 +162,15 @@ async def test_any_events_in_any_order_any_number_of_times(db, steps):
         heard: list[tuple[Order, Any]] = []
         for which, step in steps:
             order = orders[which]
-            if step == "run out":
-                await run_out(box, order)
+            if step == "lapsed":
+                await lapse(box, order)
                 continue
             event = {
                 "placed": order.placed,
                 "paid": order.paid,
                 "cancelled": order.cancelled,
                 "expired": order.expired,
+                "unclaimed": order.unclaimed,
                 "revoked 1": lambda order=order: order.revoked(order.hold["seats"][0]["seat"]),
                 "revoked all": order.revoked,
             }[step]()
@@ -180,13 +179,16 @@ async def test_any_events_in_any_order_any_number_of_times(db, steps):
         await check(box, orders, heard)
 
 
-async def time_passes(box: Box, order: Order) -> None:
+async def lapse(box: Box, order: Order) -> None:
+    """The time of its hold passes."""
     await let_run_out(box.db, box.layout.show_id, UUID(order.hold["hold_id"]))
+    await lapse_all(box.db)
 
 
 async def run_out(box: Box, order: Order) -> None:
-    await time_passes(box, order)
-    await expire_all(box.db)
+    """The time of its hold passes, and nobody has ordered the seats."""
+    await lapse(box, order)
+    await box.hear(order.unclaimed())
 
 
 async def check(box: Box, orders: list[Order], heard: list[tuple[Order, Any]]) -> None:
