@@ -33,6 +33,16 @@ class ShowClosed(Conflict):
     slug, title = "show-closed", "The show cannot be changed in this state"
 
 
+class DateIsPast(Invalid):
+    slug, title = "date-is-past", "The show would have begun already"
+
+
+class ConfirmFirst(Conflict):
+    """`warnings` are what the change would do besides."""
+
+    slug, title = "confirm-first", "Is this what you want?"
+
+
 class SeatsTaken(Conflict):
     """`seats` are those of the request that somebody else has."""
 

@@ -101,7 +101,7 @@ async def test_marked_paid_it_brings_all_tickets_now_and_reminders_later(house: 
     # The show is moved to tomorrow, so the day before it has come.
     tomorrow = datetime.now(UTC) + timedelta(hours=23)
     path = f"/api/ticketing/shows/{house.show['show_id']}"
-    await house.organizer.edit(path, {"starts_at": tomorrow.isoformat()})
+    await house.organizer.edit(path, {"starts_at": tomorrow.isoformat(), "confirm": True})
     for person, mails in ((client, 3), (guest, 2)):
         reminder = (await person.letters(mails))[-1]
         assert reminder.subject.startswith("Нагадування: Лісова пісня")

@@ -33,6 +33,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/offers/{offer_id}"): {"name": "Stolen"},
     ("PATCH", "/shows/{show_id}"): {"name": "Stolen"},
     ("PUT", "/shows/{show_id}/price-zones"): {"price_zones": []},
+    ("POST", "/shows/{show_id}/reopen"): {"starts_at": "2097-01-01T00:00:00Z"},
     ("POST", "/shows/{show_id}/price-zones/assign"): {"seats": ["1-5"], "price": PRICE},
     ("PUT", "/shows/{show_id}/reminder"): {"hours": 0},
     ("PATCH", "/customers/{customer_id}"): {"name": "Stolen"},

@@ -18,6 +18,7 @@ from contracts.money import Money
 from contracts.ticketing import ShowChanged, ShowCreated, ShowSaleStarted, ShowSaleStopped, ShowState, ShowStatus
 from services.ticketing.errors import NoSuchHall, NoSuchShow, PriceZonesRefused, ShowClosed
 from services.ticketing.halls.tables import Hall
+from services.ticketing.shows import dates
 from services.ticketing.shows.board import Board, zones_of
 from services.ticketing.shows.layout import Layout, ZoneSpec
 from services.ticketing.shows.tables import PriceZoneRow, Show
@@ -40,7 +41,8 @@ async def create_show(
     payment_seconds: int | None = None,
     zones: Sequence[ZoneSpec],
 ) -> Layout:
-    """Creates a show as a draft (TKT-7, TKT-8). Raises `NoSuchHall` and `PriceZonesRefused`."""
+    """Creates a show as a draft (TKT-7, TKT-8). Raises `NoSuchHall`, `DateIsPast` and `PriceZonesRefused`."""
+    await dates.must_be_ahead(session, starts_at)
     hall = await session.scalar(select(Hall.id).where(Hall.id == hall_id, Hall.organisation == organisation))
     if hall is None:
         raise NoSuchHall(f"There is no hall {hall_id}. Import its seating plan first.")
@@ -69,11 +71,19 @@ async def change_show(
     show_id: UUID,
     seen: int,
     changes: Mapping[str, Any],
+    *,
+    confirmed: bool = False,
 ) -> Layout:
-    """Changes the columns that are named. Raises `NoSuchShow`, `PreconditionFailed` and `ShowClosed`."""
+    """Changes the columns that are named. Raises `NoSuchShow`, `PreconditionFailed`, `ShowClosed`, `DateIsPast`, and
+    `ConfirmFirst` for a new date that people must be told of, unless it is `confirmed`."""
     show = await _lock(session, organisation, show_id)
     check_version(seen, show.version)
     _must_be_open(show)
+    moved = changes.get("starts_at", show.starts_at)
+    if moved != show.starts_at:
+        await dates.must_be_ahead(session, moved)
+        if not confirmed:
+            await dates.ask_first(session, show, moved)
     for column, value in changes.items():
         setattr(show, column, value)
     return await _changed(session, board, show, ShowChanged)
@@ -130,10 +140,11 @@ async def assign_price(
 
 
 async def start_sale(session: AsyncSession, board: Board, organisation: UUID, show_id: UUID) -> Layout:
-    """Makes the priced seats available (TKT-14); nothing happens if they are. Raises `NoSuchShow`, `ShowClosed` and
-    `PriceZonesRefused` when no seat has a price."""
+    """Makes the priced seats available (TKT-14); nothing happens if they are. Raises `NoSuchShow`, `ShowClosed`,
+    `DateIsPast`, and `PriceZonesRefused` when no seat has a price."""
     show = await _lock(session, organisation, show_id)
     _must_be_open(show)
+    await dates.must_be_ahead(session, show.starts_at)
     layout = await board.lay_out(session, show, await zones_of(session, show))
     if not layout.offers:
         raise PriceZonesRefused("No seat has a price yet. Assign price zones before starting the sale.")
@@ -155,9 +166,27 @@ async def stop_sale(session: AsyncSession, board: Board, organisation: UUID, sho
     return await _changed(session, board, show, ShowSaleStopped)
 
 
+async def reopen_show(
+    session: AsyncSession, board: Board, organisation: UUID, show_id: UUID, seen: int, starts_at: datetime
+) -> Layout:
+    """Takes back that a show is over, which a wrong date may have made it: it begins then, and its sale is stopped
+    until it is started. Tickets that were refunded meanwhile stay refunded.
+
+    Raises `NoSuchShow`, `PreconditionFailed`, `DateIsPast`, and `ShowClosed` for a show that is not finished.
+    """
+    show = await _lock(session, organisation, show_id)
+    check_version(seen, show.version)
+    if show.status != ShowStatus.FINISHED:
+        raise ShowClosed(f"The show is {show.status}. Only one that is finished can be opened again.")
+    await dates.must_be_ahead(session, starts_at)
+    show.starts_at = starts_at
+    show.status = ShowStatus.SALES_STOPPED
+    return await _changed(session, board, show, ShowChanged)
+
+
 async def finish_shows(session: AsyncSession, board: Board, after: timedelta) -> int:
-    """Finishes shows that began so long ago (GAP-15): nothing of them changes any more, and an order that is paid only
-    now gets its money back instead of tickets. Returns how many."""
+    """Finishes shows that began so long ago (GAP-15): unless staff open them again, nothing of them changes, and
+    an order that is paid only now gets its money back instead of tickets. Returns how many."""
     over = await session.scalars(
         select(Show)
         .where(Show.status.in_(OPEN - {ShowStatus.DRAFT}), Show.starts_at <= func.clock_timestamp() - after)

@@ -20,14 +20,23 @@ from chassis.pages import cut, moment, read_cursor
 from chassis.patches import changes
 from chassis.problems import Invalid, Unauthorised, Unavailable, raises
 from contracts.ticketing import ShowStatus
-from services.ticketing.errors import NoSuchHall, NoSuchShow, PriceZonesRefused, ShowClosed
+from services.ticketing.errors import ConfirmFirst, DateIsPast, NoSuchHall, NoSuchShow, PriceZonesRefused, ShowClosed
 from services.ticketing.halls.tables import Hall
 from services.ticketing.roles import EDITORS, READERS
 from services.ticketing.schemas import FIRST_YEAR, LAST_YEAR, Moment
 from services.ticketing.shows import commands, queries
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
-from services.ticketing.shows.schemas import AssignIn, ShowIn, ShowList, ShowOut, ShowPatch, ShowSummary, ZonesIn
+from services.ticketing.shows.schemas import (
+    AssignIn,
+    ReopenIn,
+    ShowIn,
+    ShowList,
+    ShowOut,
+    ShowPatch,
+    ShowSummary,
+    ZonesIn,
+)
 from services.ticketing.shows.seatmap import SeatMaps
 from services.ticketing.shows.tables import Show
 
@@ -59,7 +68,7 @@ ForgetsShow = Depends(_seat_maps)
 
 
 @router.post("/shows", status_code=201, response_model=ShowOut)
-@raises(NoSuchHall, PriceZonesRefused)
+@raises(NoSuchHall, DateIsPast, PriceZonesRefused)
 async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller: Editor) -> Response:
     """Creates a show as a draft (TKT-7, TKT-8)."""
 
@@ -83,13 +92,16 @@ async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller:
 
 
 @router.patch("/shows/{show_id}", dependencies=[ForgetsShow])
-@raises(ShowClosed)
+@raises(ShowClosed, DateIsPast, ConfirmFirst)
 async def change_show(
     show_id: UUID, body: ShowPatch, version: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
-    """Changes a show's name, date or settings."""
+    """Changes a show's name, date or settings. A new date that people must be told of has to be confirmed."""
     named = changes(body, "hold_seconds", "payment_seconds")
-    layout = await commands.change_show(tx, board, caller.staff_organisation, show_id, version, named)
+    confirmed = named.pop("confirm", False)
+    layout = await commands.change_show(
+        tx, board, caller.staff_organisation, show_id, version, named, confirmed=confirmed
+    )
     return _answer(layout, response)
 
 
@@ -124,7 +136,7 @@ async def assign_price(
 
 
 @router.post("/shows/{show_id}/start-sale", dependencies=[ForgetsShow])
-@raises(ShowClosed, PriceZonesRefused)
+@raises(ShowClosed, DateIsPast, PriceZonesRefused)
 async def start_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, response: Response) -> ShowOut:
     """Makes the tickets available (TKT-14)."""
     return _answer(await commands.start_sale(tx, board, caller.staff_organisation, show_id), response)
@@ -135,6 +147,16 @@ async def start_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, res
 async def stop_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, response: Response) -> ShowOut:
     """Makes the purchase of tickets unavailable from this moment (TKT-25)."""
     return _answer(await commands.stop_sale(tx, board, caller.staff_organisation, show_id), response)
+
+
+@router.post("/shows/{show_id}/reopen", dependencies=[ForgetsShow])
+@raises(ShowClosed, DateIsPast)
+async def reopen_show(
+    show_id: UUID, body: ReopenIn, seen: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
+) -> ShowOut:
+    """Takes back that a show is finished. Its sale is stopped until it is started."""
+    layout = await commands.reopen_show(tx, board, caller.staff_organisation, show_id, seen, body.starts_at)
+    return _answer(layout, response)
 
 
 @router.get("/shows")

@@ -63,6 +63,13 @@ class ShowPatch(Body):
     invoice_allowed: bool | None = None
     hold_seconds: Period | None = None
     payment_seconds: Period | None = None
+    confirm: bool = False
+    """The new date is meant, although people have seats for the old one or the sale ends at once."""
+
+
+class ReopenIn(Body):
+    starts_at: Moment
+    """When it begins, since its date was wrong."""
 
 
 class ZonesIn(Body):
