@@ -58,6 +58,9 @@ lock: $(READY)
 	@$(PYTHON) -m uv pip compile -q pyproject.toml -c requirements.lock --universal --python-version 3.11 \
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 		-o deploy/docker/requirements.txt
+	@$(PYTHON) -m uv pip compile -q pyproject.toml --group operators -c requirements.lock --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		-o deploy/docker/requirements-cli.txt
 
 clean: down
 	@rm -rf .footlights build

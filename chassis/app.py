@@ -49,7 +49,7 @@ class Background:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(db.close)
             if self.relay:
-                app.state.relay = Relay(db, settings.kafka_bootstrap_servers, f"{settings.service}-relay")
+                app.state.relay = Relay(db, settings, f"{settings.service}-relay")
             if self.lifespan is not None:
                 await stack.enter_async_context(self.lifespan(app))
             turn = Turn(db)

@@ -17,12 +17,12 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid, event, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeEngine
 
+from chassis import postgres
 from chassis.settings import ServiceSettings
 from chassis.tables import attach
 
@@ -102,7 +102,7 @@ class Database:
 
     async def pin(self, role: Literal["api", "worker"] = "worker") -> asyncpg.Connection[asyncpg.Record]:
         """A raw connection of one's own, outside the pool: for hot statements and session locks."""
-        return await asyncpg.connect(asyncpg_dsn(self._urls[role]), timeout=10)
+        return await postgres.connect(self._urls[role])
 
     async def close(self) -> None:
         await self.api.dispose()
@@ -113,22 +113,13 @@ def _nobody() -> None:
     """Nothing to wake: this process runs no relay."""
 
 
-def asyncpg_dsn(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-def sqlalchemy_url(url: str) -> str:
-    return make_url(url).set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
-
-
 def _engine(url: str, settings: ServiceSettings, role: str) -> AsyncEngine:
-    engine = create_async_engine(
-        sqlalchemy_url(url),
+    engine = postgres.engine(
+        url,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_size,
         pool_timeout=10,
-        connect_args={
-            "timeout": 10,
+        connecting={
             "command_timeout": 30,
             "server_settings": {
                 "application_name": f"{settings.service}-{role}",

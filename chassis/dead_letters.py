@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
-from chassis import metrics
+from chassis import kafka, metrics
 from chassis.logging import get_logger
 from contracts.topics import dead_letter_topic
 
@@ -52,13 +52,13 @@ class DeadLetter:
 class DeadLetters:
     """Writes dead letters of one group, and says when there are too many in the last hour."""
 
-    def __init__(self, group: str, bootstrap_servers: str, limit: int) -> None:
+    def __init__(self, group: str, brokers: kafka.Brokers, limit: int) -> None:
         self._group = group
         self._topic = dead_letter_topic(group).name
-        self._bootstrap_servers = bootstrap_servers
+        self._brokers = brokers
         self._limit = limit
         self._recent: deque[float] = deque()
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: kafka.Producer | None = None
 
     def would_exceed_limit(self, more: int) -> bool:
         """Whether `more` dead letters are too many: then something is wrong with us rather than with the records."""
@@ -97,9 +97,9 @@ class DeadLetters:
         }
         return [*record.headers, *((PREFIX + name, str(value).encode()) for name, value in origin.items())]
 
-    async def _connected(self) -> AIOKafkaProducer:
+    async def _connected(self) -> kafka.Producer:
         if self._producer is None:
-            producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap_servers, acks="all", enable_idempotence=True)
+            producer = kafka.Producer(self._brokers, acks="all", enable_idempotence=True)
             try:
                 await asyncio.wait_for(producer.start(), SEND_SECONDS)
             except BaseException:
@@ -116,13 +116,11 @@ class DeadLetters:
                 await asyncio.wait_for(producer.stop(), 3)
 
 
-async def read(group: str, bootstrap_servers: str) -> AsyncIterator[DeadLetter]:
+async def read(group: str, brokers: kafka.Brokers) -> AsyncIterator[DeadLetter]:
     """Every dead letter of a group, oldest first, up to the newest at the time of the call."""
     topic = TopicPartition(dead_letter_topic(group).name, 0)
     # Not `seek_to_beginning`: aiokafka's own reset to the end, begun by `assign`, may overtake it.
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = kafka.Consumer(brokers, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign([topic])
@@ -139,11 +137,11 @@ async def read(group: str, bootstrap_servers: str) -> AsyncIterator[DeadLetter]:
             yield _parse(record, record.offset in replayed)
 
 
-async def replay(letters: Sequence[DeadLetter], bootstrap_servers: str, *, again: bool = False) -> int:
+async def replay(letters: Sequence[DeadLetter], brokers: kafka.Brokers, *, again: bool = False) -> int:
     """Puts letters back on their topics with their ids, and notes it; groups that handled them already skip them by
     their inbox. Those replayed before are left out unless `again`. Returns how many were replayed."""
     chosen = {(letter.group, letter.offset): letter for letter in letters if again or not letter.replayed}
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True)
+    producer = kafka.Producer(brokers, acks="all", enable_idempotence=True)
     await asyncio.wait_for(producer.start(), SEND_SECONDS)
     try:
         for letter in chosen.values():

@@ -14,10 +14,9 @@ from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import MetaData, pool
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import walls
-from chassis.db import service_metadata, sqlalchemy_url
+from chassis import postgres, walls
+from chassis.db import service_metadata
 
 
 class Executes(Protocol):
@@ -36,7 +35,7 @@ def config(service: str, database_url: str) -> Config:
     """Alembic's configuration for one service, as the owner of its database."""
     settings = Config()
     settings.set_main_option("script_location", str(Path(__file__).parent.parent / "services" / service / "migrations"))
-    settings.set_main_option("sqlalchemy.url", sqlalchemy_url(database_url).replace("%", "%%"))
+    settings.set_main_option("sqlalchemy.url", database_url.replace("%", "%%"))
     return settings
 
 
@@ -62,7 +61,7 @@ def run(metadata: MetaData) -> None:
             wall_off(connection, service)
 
     async def connect() -> None:
-        engine = create_async_engine(url, poolclass=pool.NullPool)
+        engine = postgres.engine(url, poolclass=pool.NullPool)
         async with engine.connect() as connection:
             await connection.run_sync(migrate)
             await connection.commit()

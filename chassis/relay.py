@@ -26,7 +26,7 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from chassis import metrics
+from chassis import kafka, metrics
 from chassis.db import Database
 from chassis.logging import get_logger
 from chassis.sending import Send, partition_of, send_rows
@@ -91,9 +91,9 @@ class _Batch:
 class Relay:
     """Runs until cancelled; reconnects by itself to both PostgreSQL and Kafka."""
 
-    def __init__(self, db: Database, bootstrap_servers: str, client_id: str) -> None:
+    def __init__(self, db: Database, brokers: kafka.Brokers, client_id: str) -> None:
         self._db = db
-        self._bootstrap_servers = bootstrap_servers
+        self._brokers = brokers
         self._client_id = client_id
         self._woken = asyncio.Event()
         self._missing: dict[str, float] = {}
@@ -139,8 +139,8 @@ class Relay:
         metrics.RELAY_LEADER.set(0)
 
     async def _connect(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap_servers,
+        producer = kafka.Producer(
+            self._brokers,
             client_id=self._client_id,
             enable_idempotence=True,
             acks="all",

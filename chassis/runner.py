@@ -24,12 +24,12 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from opentelemetry.trace import SpanKind
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context, inbox, metrics, tracing
+from chassis import context, inbox, kafka, metrics, tracing
 from chassis.consumer import BatchHandler, Consumer
 from chassis.db import Database
 from chassis.dead_letters import DeadLetters
@@ -67,11 +67,10 @@ class ConsumerRunner:
         self._chunk = 20
         self.stopped = False
         """True after too many dead letters; an operator must look and restart."""
-        self._dead_letters = DeadLetters(
-            consumer.group, settings.kafka_bootstrap_servers, settings.kafka_dead_letter_limit
-        )
-        self._broker = KafkaBroker(
-            settings.kafka_bootstrap_servers.split(","),
+        self._settings = settings
+        self._dead_letters = DeadLetters(consumer.group, settings, settings.kafka_dead_letter_limit)
+        self._broker = kafka.broker(
+            settings,
             client_id=f"{settings.service}-consumer",
             apply_types=False,
             logger=None,
@@ -107,7 +106,8 @@ class ConsumerRunner:
                     metrics.CONSUMER_RESTARTS.inc()
                 except Exception as error:
                     unexpected = not isinstance(error, KafkaError | OSError)
-                    log.warning("consumer waits for Kafka", error=repr(error), exc_info=unexpected)
+                    reason = await kafka.trouble(self._settings) or repr(error)
+                    log.warning("consumer waits for Kafka", error=reason, exc_info=unexpected)
                 await self._stop_broker()
                 await asyncio.sleep(1)
         finally:

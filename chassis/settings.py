@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
@@ -24,10 +25,47 @@ class DevelopmentDefault:
     """Marks a field whose default is for development only: `Annotated[SecretStr, DevelopmentDefault()]`."""
 
 
-class ServiceSettings(BaseSettings):
-    """What every service needs to run. A service adds its own fields in a subclass."""
+class KafkaSettings(BaseSettings):
+    """Where Kafka is and how one gets in; the same for services, the command line and whoever else connects."""
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    kafka_bootstrap_servers: str = "127.0.0.1:8092"
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_ca_file: str = ""
+    """PEM file of the authority that signed the brokers' certificates; empty: those that the system trusts."""
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+
+    @property
+    def kafka_by_tls(self) -> bool:
+        return self.kafka_security_protocol in ("SSL", "SASL_SSL")
+
+    @property
+    def kafka_by_password(self) -> bool:
+        return self.kafka_security_protocol.startswith("SASL")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        """What is set must be used: a password that nobody is shown, or an authority that nobody asks, is a mistake."""
+        protocol = f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
+        given = [bool(self.kafka_username), bool(self.kafka_password.get_secret_value())]
+        if self.kafka_by_password and not all(given):
+            raise ValueError(f"{protocol} needs KAFKA_USERNAME and KAFKA_PASSWORD")
+        if not self.kafka_by_password and any(given):
+            raise ValueError(f"{protocol} does not use KAFKA_USERNAME and KAFKA_PASSWORD: say SASL_SSL")
+        if self.kafka_ca_file and not self.kafka_by_tls:
+            raise ValueError(f"{protocol} does not use KAFKA_CA_FILE: say SSL or SASL_SSL")
+        if self.kafka_ca_file and not Path(self.kafka_ca_file).is_file():
+            raise ValueError(f"KAFKA_CA_FILE: there is no file {self.kafka_ca_file}")
+        if self.kafka_security_protocol == "SASL_PLAINTEXT" and self.kafka_sasl_mechanism == "PLAIN":
+            raise ValueError(f"{protocol} would send the password readable for everybody: say SASL_SSL")
+        return self
+
+
+class ServiceSettings(KafkaSettings):
+    """What every service needs to run. A service adds its own fields in a subclass."""
 
     service: ClassVar[str]
     checked_elsewhere: ClassVar[frozenset[str]] = frozenset()
@@ -45,7 +83,6 @@ class ServiceSettings(BaseSettings):
     """Of the role without it; its statements name the organisation."""
     database_pool_size: int = 10
 
-    kafka_bootstrap_servers: str = "127.0.0.1:8092"
     kafka_dead_letter_limit: int = 100
     """A consumer stops after this many dead letters in an hour, so that a bad deploy does not drain a topic."""
     kafka_batch_size: int = 500

@@ -7,10 +7,10 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from chassis import metrics
+from chassis import kafka, metrics
 from chassis.logging import get_logger
 from contracts.envelope import Event, EventData, UnknownEventType, decode
 
@@ -27,12 +27,12 @@ class Tail:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        brokers: kafka.Brokers,
         topics: Sequence[str],
         callback: Callable[[Event[EventData]], None],
         wants: Callable[[Record], bool] = lambda _: True,
     ) -> None:
-        self._bootstrap_servers = bootstrap_servers
+        self._brokers = brokers
         self._topics = topics
         self._callback = callback
         self._wants = wants
@@ -40,9 +40,9 @@ class Tail:
 
     async def run(self) -> None:
         while True:
-            consumer = AIOKafkaConsumer(
+            consumer = kafka.Consumer(
+                self._brokers,
                 *self._topics,
-                bootstrap_servers=self._bootstrap_servers,
                 auto_offset_reset="latest",
                 enable_auto_commit=False,
                 retry_backoff_ms=250,

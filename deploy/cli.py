@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import Annotated
 
+import asyncpg
 import typer
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 
 from deploy.commands import accounts, dead_letters, events, topics
 from deploy.commands import status as status_command
@@ -24,7 +29,6 @@ reporting = typer.Typer(no_args_is_help=True, help="Read models of reporting.")
 app.add_typer(reporting, name="reporting")
 
 
-@app.command()
 def up(
     port: Annotated[int, typer.Option(help="The gateway's port; all others are counted from it")] = 8000,
     brokers: Annotated[int, typer.Option(help="1, or 3 with replication")] = 1,
@@ -36,12 +40,16 @@ def up(
     os.execv(sys.executable, [sys.executable, *command, *([] if demo_data else ["--no-demo-data"])])  # noqa: S606
 
 
-@app.command()
 def down() -> None:
     """Stop what `up` started, within 10 s."""
     home = Home(default_home())
     stopped = stop_platform(home)
     typer.echo("Stopped." if stopped else f"Nothing ran in {home.path}.")
+
+
+if find_spec("deploy.platform.up"):  # not in an image, which starts nothing
+    app.command()(up)
+    app.command()(down)
 
 
 @app.command()
@@ -62,7 +70,8 @@ def rebuild(
 @reporting.command()
 def fill() -> None:
     """Put into the archive what the topics have and it lacks. A rebuild makes reports of it."""
-    _reporting("fill", KAFKA_BOOTSTRAP_SERVERS=Surroundings.find().kafka)
+    brokers = Surroundings.find().kafka
+    _reporting("fill", **({"KAFKA_BOOTSTRAP_SERVERS": brokers} if isinstance(brokers, str) else {}))
 
 
 def _reporting(module: str, *options: str, **more: str) -> None:
@@ -77,5 +86,18 @@ def _reporting(module: str, *options: str, **more: str) -> None:
     raise typer.Exit(subprocess.run(command, env=env, cwd=ROOT, check=False).returncode)
 
 
+def main() -> None:
+    """What a server refuses is said in a line, without a traceback."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        app()
+    except KafkaException as error:
+        sys.exit(f"Kafka: {error.args[0].str()}")
+    except KafkaError as error:
+        sys.exit(f"Kafka: {error}")
+    except (asyncpg.PostgresError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -214,7 +214,7 @@ def postgres_server(folder: Path, **settings: str):
 
 
 @contextlib.contextmanager
-def kafka_cluster(folder: Path, brokers: int = 1, *, light: bool = False):
+def kafka_cluster(folder: Path, brokers: int = 1, *, light: bool = False, **options: Any):
     """A Kafka of one's own in `folder`, without topics; `light` where throughput is not measured."""
     ports = free_ports(2 * brokers)
     cluster = KafkaCluster(
@@ -224,6 +224,7 @@ def kafka_cluster(folder: Path, brokers: int = 1, *, light: bool = False):
         jars=JARS,
         log=folder / "kafka.log",
         light=light,
+        **options,
     )
     try:
         cluster.start()

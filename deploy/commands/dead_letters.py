@@ -11,6 +11,7 @@ from rich.table import Table
 
 from chassis import dead_letters
 from chassis.dead_letters import DeadLetter
+from chassis.kafka import Brokers
 from contracts.topics import CONSUMER_GROUPS
 from deploy.commands.surroundings import Surroundings
 
@@ -24,7 +25,7 @@ Group = Annotated[str, typer.Argument(help="Consumer group, such as orders")]
 def list_letters(group: Annotated[str, typer.Argument(help="One group; all without it")] = "") -> None:
     """Dead letters, oldest first."""
     kafka = Surroundings.find().kafka
-    table = Table("Group", "Offset", "At", "From", "Type", "Reason")
+    table = Table("Group", "Offset", "At", "From", "Type", "Replayed", "Reason")
     for each in [_known(group)] if group else CONSUMER_GROUPS:
         for letter in asyncio.run(_read(each, kafka)):
             origin = f"{letter.topic}[{letter.partition}]@{letter.original_offset}"
@@ -79,7 +80,7 @@ def _known(group: str) -> str:
     return group
 
 
-async def _read(group: str, kafka: str) -> list[DeadLetter]:
+async def _read(group: str, kafka: Brokers) -> list[DeadLetter]:
     return [letter async for letter in dead_letters.read(group, kafka)]
 
 

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 import asyncpg
 import typer
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from rich.console import Console
 from rich.table import Table
 
+from chassis import kafka, postgres
 from contracts.topics import TOPICS
 from deploy.commands.surroundings import Surroundings
 from deploy.platform import topics
@@ -48,12 +49,12 @@ def tail(
 
 
 async def _tail(
-    kafka: str, names: list[str], wanted: dict[str, str], from_start: bool, limit: int, as_json: bool
+    brokers: kafka.Brokers, names: list[str], wanted: dict[str, str], from_start: bool, limit: int, as_json: bool
 ) -> None:
-    found = await topics.partitions(kafka)
+    found = await topics.partitions(brokers)
     # Not by seeking: aiokafka's own reset, begun by `assign`, may overtake a seek.
     start = "earliest" if from_start else "latest"
-    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, enable_auto_commit=False, auto_offset_reset=start)
+    consumer = kafka.Consumer(brokers, enable_auto_commit=False, auto_offset_reset=start)
     await consumer.start()
     shown = 0
     try:
@@ -107,13 +108,13 @@ def republish(
     Consumers that have handled them skip them. Published events are kept for some hours.
     """
     surroundings = Surroundings.find()
-    url, kafka = surroundings.database(service), surroundings.kafka
-    count = asyncio.run(_republish(url, kafka, _duration(since), topic, key, dry_run))
+    url, brokers = surroundings.database(service), surroundings.kafka
+    count = asyncio.run(_republish(url, brokers, _duration(since), topic, key, dry_run))
     console.print(f"{'Found' if dry_run else 'Republished'} {count} events of {service}.")
 
 
-async def _republish(url: str, kafka: str, since: timedelta, topic: str, key: str, dry_run: bool) -> int:
-    connection = await asyncpg.connect(url)
+async def _republish(url: str, brokers: kafka.Brokers, since: timedelta, topic: str, key: str, dry_run: bool) -> int:
+    connection = await postgres.connect(url)
     try:
         rows = await connection.fetch(
             "SELECT topic, key, value, headers::text AS headers FROM outbox_published "
@@ -128,7 +129,7 @@ async def _republish(url: str, kafka: str, since: timedelta, topic: str, key: st
         await connection.close()
     if dry_run or not rows:
         return len(rows)
-    producer = AIOKafkaProducer(bootstrap_servers=kafka, acks="all", enable_idempotence=True)
+    producer = kafka.Producer(brokers, acks="all", enable_idempotence=True)
     await producer.start()
     try:
         for start in range(0, len(rows), BATCH):
@@ -190,7 +191,7 @@ def retry(
 
 
 async def _failed(url: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url)
+    connection = await postgres.connect(url)
     try:
         rows: list[asyncpg.Record] = await connection.fetch(FAILED)
         return rows
@@ -200,7 +201,7 @@ async def _failed(url: str) -> list[asyncpg.Record]:
 
 async def _retry(url: str, wanted: set[int] | None) -> list[int]:
     """Those of the wanted that are not there; then nothing is done. None: all."""
-    connection = await asyncpg.connect(url)
+    connection = await postgres.connect(url)
     try:
         there = {row["id"] for row in await connection.fetch(FAILED)}
         missing = sorted((wanted or set()) - there)

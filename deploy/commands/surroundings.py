@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
+from pydantic import ValidationError
 
+from chassis.kafka import Brokers
+from chassis.settings import KafkaSettings
 from deploy.platform.home import Home, default_home
 
 
@@ -22,12 +25,17 @@ class Surroundings:
         return cls(home, home.read_note() if home.owner() else {})
 
     @property
-    def kafka(self) -> str:
-        return str(
-            os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
-            or self.note.get("kafka")
-            or _missing("No Kafka is known.", "KAFKA_BOOTSTRAP_SERVERS")
-        )
+    def knows_kafka(self) -> bool:
+        return bool(os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or self.note.get("kafka"))
+
+    @property
+    def kafka(self) -> Brokers:
+        if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+            try:
+                return KafkaSettings()
+            except ValidationError as error:
+                _end("; ".join(each["msg"] for each in error.errors()))
+        return str(self.note.get("kafka") or _missing("No Kafka is known.", "KAFKA_BOOTSTRAP_SERVERS"))
 
     def database(self, service: str, role: str = "worker") -> str:
         """The URL of a service's database for a role: owner, api or worker."""
@@ -45,6 +53,10 @@ class Surroundings:
         )
 
 
-def _missing(what: str, variable: str) -> str:
-    typer.secho(f"{what} Start the platform (`make up`), or set {variable}.", fg="red", err=True)
+def _missing(what: str, variable: str) -> NoReturn:
+    _end(f"{what} Start the platform (`make up`), or set {variable}.")
+
+
+def _end(why: str) -> NoReturn:
+    typer.secho(why, fg="red", err=True)
     raise typer.Exit(1)

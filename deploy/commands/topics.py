@@ -20,11 +20,12 @@ console = Console()
 @app.command()
 def apply(
     grow: Annotated[bool, typer.Option("--grow", help="Add partitions, which breaks the order of keys")] = False,
+    replication: Annotated[int, typer.Option(help="Replicas of new topics; 0: one on each of up to 3 brokers")] = 0,
 ) -> None:
     """Create missing topics and correct settings."""
     try:
-        applied = asyncio.run(topics.apply(Surroundings.find().kafka, grow=grow))
-    except topics.TooFewPartitions as error:
+        applied = asyncio.run(topics.apply(Surroundings.find().kafka, grow=grow, replication=replication))
+    except (topics.TooFewPartitions, topics.TooFewBrokers) as error:
         typer.secho(str(error), fg="red", err=True)
         raise typer.Exit(1) from None
     for what, names in (("created", applied.created), ("grown", applied.grown), ("corrected", applied.corrected)):

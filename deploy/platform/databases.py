@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from chassis import walls
+from chassis import postgres, walls
 from deploy.platform.processes import StartFailed
 
 KINDS = ("owner", "api", "worker")
@@ -47,7 +47,7 @@ async def create_service_database(
     is the migrations' affair.
     """
     database = database or f"footlights_{service}"
-    connection = await asyncpg.connect(superuser_url)
+    connection = await postgres.connect(superuser_url)
     try:
         for kind in KINDS:
             await _create_role(connection, f"{service}_{kind}", password(f"{service}_{kind}"))
@@ -59,7 +59,7 @@ async def create_service_database(
         await connection.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{database}" TO {roles}')
     finally:
         await connection.close()
-    inside = await asyncpg.connect(_with_path(superuser_url, database))
+    inside = await postgres.connect(_with_path(superuser_url, database))
     try:
         await inside.execute(f"ALTER SCHEMA public OWNER TO {service}_owner")
         await grant(inside, service, f"{service}_owner")
@@ -80,7 +80,7 @@ async def adopt_database(owner_url: str, service: str, secret: str) -> DatabaseU
     if api and worker:
         return DatabaseUrls(owner_url, api, worker)
     try:
-        connection = await asyncpg.connect(owner_url, timeout=10)
+        connection = await postgres.connect(owner_url)
     except (OSError, asyncpg.PostgresError, TimeoutError) as error:
         raise StartFailed("postgres", f"DATABASE_URL_{name}: {error}", remedy="correct it, or unset it") from error
     try:
@@ -121,7 +121,7 @@ async def grant(connection: asyncpg.Connection[asyncpg.Record], service: str, ow
 
 async def drop_database(superuser_url: str, database: str) -> None:
     """Drop a throw-away database, ending its connections."""
-    connection = await asyncpg.connect(superuser_url)
+    connection = await postgres.connect(superuser_url)
     try:
         await connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
     finally:

@@ -10,7 +10,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -74,6 +74,8 @@ class Broker:
             "kafka.tools.StorageTool",
         ]
         command += ["format", "-t", CLUSTER_ID, "-c", str(self.settings), "--ignore-formatted"]
+        for name, password in self.cluster.accounts.items():
+            command += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
         done = run_helper(command)
         if done.returncode != 0:
             self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -81,18 +83,18 @@ class Broker:
             raise StartFailed(self.child.name, "its storage could not be formatted", log=self.log)
 
     def properties(self) -> dict[str, str]:
-        brokers = self.cluster.size
+        brokers, listener = self.cluster.size, self.cluster.listener
         replication = min(3, brokers)
         voters = ",".join(f"{n}@127.0.0.1:{port}" for n, port in self.cluster.controllers())
         return {
             "process.roles": "broker,controller",
             "node.id": str(self.node),
             "controller.quorum.voters": voters,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": f"{listener}://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"{listener}://127.0.0.1:{self.port}",
+            "listener.security.protocol.map": f"{listener}:{listener},CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "PLAINTEXT",
+            "inter.broker.listener.name": listener,
             "log.dirs": str(self.folder / "storage"),
             "auto.create.topics.enable": "false",
             "broker.session.timeout.ms": "6000",
@@ -114,6 +116,7 @@ class Broker:
             "num.io.threads": "4",
             "log.cleaner.dedupe.buffer.size": "8388608",
             "log.segment.bytes": "67108864",
+            **self.cluster.settings,
         }
 
 
@@ -133,6 +136,9 @@ class KafkaCluster:
         log: Path,
         light: bool = False,
         metrics_ports: Sequence[int] = (),
+        listener: str = "PLAINTEXT",
+        settings: Mapping[str, str] | None = None,
+        accounts: Mapping[str, str] | None = None,
     ) -> None:
         if len(ports) != len(controller_ports):
             raise ValueError("each broker needs a port and a controller port")
@@ -143,6 +149,11 @@ class KafkaCluster:
         """Whether to work less until it serves, at the price of throughput under a long full load."""
         self.metrics_ports = tuple(metrics_ports)
         """Where each broker shows its figures to Prometheus; none if empty."""
+        self.listener = listener
+        """How clients connect: one of Kafka's security protocols. What it needs besides is in `settings`."""
+        self.settings = settings or {}
+        self.accounts = accounts or {}
+        """Passwords of SCRAM accounts that exist from the start, by name."""
         self.jars = jars.absolute()
         self.classpath = f"{self.jars}/*"
         self._controller_ports = controller_ports

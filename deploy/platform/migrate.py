@@ -14,6 +14,7 @@ import asyncpg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from chassis import postgres
 from deploy.platform.home import ROOT
 
 
@@ -38,7 +39,7 @@ def _newest(service: str) -> set[str]:
 
 
 async def _versions(url: str) -> set[str]:
-    connection = await asyncpg.connect(url, timeout=10)
+    connection = await postgres.connect(url)
     try:
         with contextlib.suppress(asyncpg.UndefinedTableError):
             return {row["version_num"] for row in await connection.fetch("SELECT version_num FROM alembic_version")}

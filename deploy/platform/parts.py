@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chassis.keys import Signer
+from chassis.settings import KafkaSettings
 from deploy.platform.databases import DatabaseUrls
 from deploy.platform.home import Home
 from deploy.platform.ports import SERVICES, Ports
@@ -76,6 +77,7 @@ def environment(
         "FOOTLIGHTS_ENV": os.environ.get("FOOTLIGHTS_ENV", "development"),
         "HOST": "127.0.0.1",
         "PORT": str(ports.services[name]),
+        **_access_to_existing_kafka(),
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
         "KAFKA_INSTANCE": f"{name}-1",
         "AUTH_JWKS_URL": f"{at['gateway']}/.well-known/jwks.json",
@@ -85,6 +87,12 @@ def environment(
         **database.environment(),
     }
     return inherited | common | _own(name, keys, at, smtp)
+
+
+def _access_to_existing_kafka() -> dict[str, str]:
+    """How one gets in to a Kafka that runs already; ours asks for nothing."""
+    given = KafkaSettings.model_fields if os.environ.get("KAFKA_BOOTSTRAP_SERVERS") else {}
+    return {name.upper(): os.environ[name.upper()] for name in given if name.upper() in os.environ}
 
 
 def _own(name: str, keys: Mapping[str, str], at: Mapping[str, str], smtp: str) -> dict[str, str]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from chassis.kafka import Brokers
+from chassis.settings import KafkaSettings
 from deploy.platform import topics
 from deploy.platform.databases import DatabaseUrls, adopt_database, create_service_database
 from deploy.platform.home import ROOT, Home, jars_folder
@@ -126,11 +128,17 @@ class Servers:
         try:
             if self.kafka is not None and self.kafka.size > 1:
                 await topics.spread(self.kafka)
-            await topics.apply(self.kafka_address)
+            await topics.apply(self._brokers)
         except Exception as error:
             remedy = "is KAFKA_BOOTSTRAP_SERVERS right?" if self.existing.kafka else "look at Kafka's log"
             raise StartFailed("topics", str(error), log=self.home.log("kafka"), remedy=remedy) from error
         self._report("topics", "ready")
+
+    @property
+    def _brokers(self) -> Brokers:
+        """Of a Kafka that runs already the environment says how one gets in; ours asks for nothing."""
+        given = self.existing.kafka
+        return KafkaSettings(kafka_bootstrap_servers=given) if given else self.kafka_address
 
     async def _fetch_kafka(self, jars: Path) -> None:
         if not has_jars(jars):

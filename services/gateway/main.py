@@ -31,7 +31,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     # Our own routes check the same tokens as the services do, by the keys at hand.
     settings = settings.model_copy(update={"auth_jwks": json.dumps(tokens.jwks())})
     shows = Shows(queue=settings.live_queue, history=settings.live_history, most_listeners=settings.live_listeners)
-    tail = Tail(settings.kafka_bootstrap_servers, TOPICS, shows.handle, shows.wants)
+    tail = Tail(settings, TOPICS, shows.handle, shows.wants)
     forwarder = Forwarder(settings)
 
     @asynccontextmanager

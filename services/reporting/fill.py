@@ -12,10 +12,11 @@ import asyncio
 import sys
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import kafka
 from chassis.db import Database
 from chassis.logging import configure
 from contracts.envelope import MalformedEvent, UnknownEventType, decode
@@ -35,7 +36,7 @@ async def fill(settings: Settings) -> tuple[int, int]:
     try:
         async with db.as_worker() as session:
             before = int(await session.scalar(FACTS) or 0)
-        async with Topics(settings.kafka_bootstrap_servers) as topics:
+        async with Topics(settings) as topics:
             end = await topics.end()
             while topics.left(end):
                 batch = await topics.next(end)
@@ -66,10 +67,8 @@ Offsets = dict[TopicPartition, int]
 class Topics:
     """Reads all partitions of the topics from their beginning, in no group, so nobody's offsets change."""
 
-    def __init__(self, bootstrap_servers: str) -> None:
-        self._consumer = AIOKafkaConsumer(
-            *TOPICS, bootstrap_servers=bootstrap_servers, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+    def __init__(self, brokers: kafka.Brokers) -> None:
+        self._consumer = kafka.Consumer(brokers, *TOPICS, enable_auto_commit=False, auto_offset_reset="earliest")
         self._positions: Offsets = {}
 
     async def __aenter__(self) -> Topics:

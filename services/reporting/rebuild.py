@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import MetaData, func, select, text
 from sqlalchemy import table as sqltable
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import NullPool
 
-from chassis.db import NAMING, sqlalchemy_url
+from chassis import postgres
+from chassis.db import NAMING
 from chassis.errors import is_passing
 from chassis.logging import configure, get_logger
 from chassis.migrations import protect
@@ -63,7 +64,7 @@ async def rebuild(settings: Settings, *, fewer: bool = False) -> Rebuilt:
 
     Raises `RebuildRunning` if that is being done already, and unless `fewer` is right `WouldLose`.
     """
-    engine = create_async_engine(sqlalchemy_url(settings.database_url), poolclass=NullPool)
+    engine = postgres.engine(settings.database_url, poolclass=NullPool)
     try:
         async with engine.connect() as guard:
             if not await guard.scalar(text(f"SELECT pg_try_advisory_lock({ONE_AT_A_TIME})")):

@@ -81,7 +81,7 @@ async def selling(app: FastAPI) -> AsyncIterator[None]:
         maps.hear(event)
         allowance.hear(event)
 
-    tail = Tail(app.state.settings.kafka_bootstrap_servers, OWN_TOPICS, hear, maps.wants)
+    tail = Tail(app.state.settings, OWN_TOPICS, hear, maps.wants)
     listening = asyncio.create_task(tail.run(), name="seat-map-tail")
     try:
         async with app.state.box_office:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import outbox
 from chassis.consumer import Consumer
-from chassis.db import Database, asyncpg_dsn
+from chassis.db import Database
 from chassis.relay import Relay
 from chassis.runner import ConsumerRunner
 from contracts.crm import CustomerChanged
@@ -87,7 +87,7 @@ async def relay(postgres: Postgres, kafka: Kafka) -> list[Figure]:
     records = ready(rows)
     await send_all(producer, records[:1000])
     async with probe.database(probe.settings_for(urls, kafka)) as db:
-        connection = await asyncpg.connect(asyncpg_dsn(urls.owner))
+        connection = await asyncpg.connect(urls.owner)
         for _ in range(ROUNDS):
             limits.append(await measure(lambda: send_all(producer, records)))
             await connection.execute("TRUNCATE outbox, outbox_published")
@@ -182,7 +182,7 @@ async def _consume_raw(postgres: Postgres, kafka: Kafka) -> Measured:
     group = f"raw-{uuid4().hex[:6]}"
     urls = await probe.create_database(postgres)
     expected = await _records(kafka, group)
-    connection = await asyncpg.connect(asyncpg_dsn(urls.worker))
+    connection = await asyncpg.connect(urls.worker)
     reader = AIOKafkaConsumer(
         probe.TOPIC,
         bootstrap_servers=kafka.bootstrap_servers,

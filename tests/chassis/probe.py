@@ -16,12 +16,13 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import migrations, outbox
 from chassis.consumer import Consumer
-from chassis.db import Database, sqlalchemy_url
+from chassis.db import Database
 from chassis.errors import Permanent
+from chassis.postgres import engine as engine_of
 from chassis.relay import Relay
 from chassis.runner import ConsumerRunner
 from chassis.settings import ServiceSettings
@@ -57,7 +58,7 @@ def settings_for(urls: DatabaseUrls, kafka: Kafka | None = None, **more: Any) ->
 
 async def create_database(postgres: Postgres) -> DatabaseUrls:
     urls = await postgres.create_database("probe")
-    engine = create_async_engine(sqlalchemy_url(urls.owner))
+    engine = engine_of(urls.owner)
 
     def create(connection: Connection) -> None:
         op = Operations(MigrationContext.configure(connection))

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from chassis.settings import KafkaSettings
+from deploy.commands.surroundings import Surroundings
 from deploy.platform import parts
 from deploy.platform.databases import KINDS, DatabaseUrls, development_password
 from deploy.platform.home import Home
@@ -28,7 +30,7 @@ PORTS = Ports.counted_from()
 def test_the_same_parts() -> None:
     mine = {*SERVICES, "sandbox", "mail", "postgres", "kafka"}
     jobs = {"topics", *(f"migrate-{service}" for service in SERVICES)}
-    assert set(PARTS) == mine | jobs | {"prometheus", "alertmanager", "postgres-exporter", "grafana"}
+    assert set(PARTS) == mine | jobs | {"prometheus", "alertmanager", "postgres-exporter", "grafana", "cli"}
 
 
 def test_kafka_has_the_version_of_the_jars() -> None:
@@ -139,6 +141,20 @@ def test_the_same_databases(service: str) -> None:
     for kind in KINDS:
         role = f"{service}_{kind}"
         assert urls[kind] == f"postgresql://{role}:{development_password(role)}@postgres:5432/footlights_{service}"
+
+
+def test_the_command_line_knows_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = PARTS["cli"]["environment"]
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = Surroundings(Home(Path("/nowhere")), {})
+    assert isinstance(found.kafka, KafkaSettings)
+    assert found.kafka.kafka_bootstrap_servers == PARTS["orders"]["environment"]["KAFKA_BOOTSTRAP_SERVERS"]
+    for service in SERVICES:
+        assert found.database(service) == PARTS[service]["environment"]["DATABASE_WORKER_URL"]
+        assert given[f"{service.upper()}_URL"] == f"http://{service}:{PORTS.services[service]}"
+    assert found.database("reporting", "owner") == PARTS["migrate-reporting"]["environment"]["DATABASE_URL"]
+    assert found.database("reporting", "api") == PARTS["reporting"]["environment"]["DATABASE_API_URL"]
 
 
 def listening() -> set[tuple[str, int]]:

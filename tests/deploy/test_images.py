@@ -18,6 +18,7 @@ from tests.harness import ROOT, Kafka
 
 DOCKERFILE = ROOT / "deploy" / "docker" / "Dockerfile"
 LOCK = ROOT / "deploy" / "docker" / "requirements.txt"
+CLI_LOCK = LOCK.with_stem("requirements-cli")
 STAGES = {
     match["name"]: match["body"]
     for match in re.finditer(
@@ -40,10 +41,10 @@ def unpack(stage: str, folder: Path, service: str = "") -> Path:
     return folder
 
 
-def run(folder: Path, code: str, **environment: str) -> str:
+def run(folder: Path, code: str, lock: Path = LOCK, **environment: str) -> str:
     """The last line said by Python in the image's folder, with the libraries of our own environment."""
     done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(sorted(locked(LOCK)))],
+        [sys.executable, "-c", code, json.dumps(sorted(locked(lock)))],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **environment},
         capture_output=True,
@@ -92,32 +93,39 @@ def test_the_sandbox_holds_nothing_of_ours(tmp_path: Path) -> None:
     assert all(name == "deploy" or name.startswith("deploy.sandbox") for name in ours)
 
 
-def test_the_topics_image_applies_the_table(tmp_path: Path, kafka: Kafka) -> None:
-    """Its command, run as it stands against a Kafka with the topics of `make up`, finds nothing to do."""
-    folder = unpack("topics", tmp_path)
-    (command,) = re.findall(r"^CMD (\[.*\])$", STAGES["topics"], re.MULTILINE)
-    python, flag, code = json.loads(command)
-    assert (python, flag) == ("python", "-c")
-    said = run(folder, code, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers)
-    assert said == "Applied(created=[], grown=[], corrected=[])"
+@pytest.mark.parametrize("arguments", ["topics apply", "reporting rebuild --help", "accounts --help", "status"])
+def test_the_image_of_the_command_line_is_enough(tmp_path: Path, kafka: Kafka, arguments: str) -> None:
+    """With what it holds and no other library. A Kafka with the topics of `make up` needs nothing."""
+    folder = unpack("cli", tmp_path)
+    assert re.findall(r"^ENTRYPOINT (.*)$", STAGES["cli"], re.MULTILINE) == ['["python", "-m", "deploy.cli"]']
+    code = f"{ONLY_LOCKED}import deploy.cli\nsys.argv = ['footlights', *{arguments.split()}]\ndeploy.cli.main()"
+    home = str(tmp_path / "home")
+    said = run(folder, code, CLI_LOCK, KAFKA_BOOTSTRAP_SERVERS=kafka.bootstrap_servers, FOOTLIGHTS_HOME=home)
+    assert arguments != "topics apply" or said == "All topics are as they should be."
+
+
+def test_the_image_of_the_command_line_can_rebuild_reports(tmp_path: Path) -> None:
+    run(unpack("cli", tmp_path), f"{ONLY_LOCKED}import services.reporting.rebuild\nprint(1)", CLI_LOCK)
 
 
 def test_images_have_the_versions_that_are_tested() -> None:
-    tested, shipped = locked(ROOT / "requirements.lock"), locked(LOCK)
+    tested, shipped = locked(ROOT / "requirements.lock"), locked(LOCK) | locked(CLI_LOCK)
+    assert locked(LOCK).items() <= locked(CLI_LOCK).items()
     differing = {name: (version, tested.get(name)) for name, version in shipped.items() if tested.get(name) != version}
     assert not differing, "make the lock of the images anew, see deploy/docker/README.md"
 
 
-def test_every_file_is_checked_by_its_hash() -> None:
-    text = LOCK.read_text()
+@pytest.mark.parametrize(("lock", "stage"), [(LOCK, "dependencies"), (CLI_LOCK, "cli_dependencies")])
+def test_every_file_is_checked_by_its_hash(lock: Path, stage: str) -> None:
+    text = lock.read_text()
     entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
     assert all("--hash=sha256:" in entry for entry in entries)
-    assert "--require-hashes" in STAGES["dependencies"]
+    assert "--require-hashes" in STAGES[stage]
     assert "://" not in text
 
 
 def test_no_image_runs_as_root() -> None:
-    for stage in ("service", "sandbox", "topics"):
+    for stage in ("service", "sandbox", "cli"):
         users = re.findall(r"^USER (\S+)$", STAGES[stage], re.MULTILINE)
         assert users == ["10001:10001"], stage
         assert STAGES[stage].index("USER") < STAGES[stage].index("CMD")

@@ -102,12 +102,10 @@ async def test_a_database_that_goes_away_after_the_mail_was_taken_leads_to_no_se
     office.smtp.delay_seconds = 0.5
     work = asyncio.create_task(office.deliver())
     await eventually(lambda: office.smtp.connections)
-    name = office.db.worker.url.database
     async with office.db.as_worker() as session:
         # Nobody gets in and everybody is thrown out, while the mail server is still thinking.
-        kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :name AND pid <> :mine"
-        mine = await session.scalar(text("SELECT pg_backend_pid()"))
-        await session.execute(text(kill), {"name": name, "mine": mine})
+        others = "datname = current_database() AND pid <> pg_backend_pid()"
+        await session.execute(text(f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {others}"))
     assert await work == 1
     assert await office.deliver() == 0
     assert len(office.smtp.mails) == 1

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -143,7 +145,9 @@ async def test_dead_letters_are_listed_shown_and_replayed(kafka: Kafka):
     env = {"KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers}
     code, output = await footlights("dead-letters", "list", "crm", **env)
     assert code == 0, output
-    assert "Permanent: why" in output
+    heads, letter = (re.split(r" *[┃│] *", line) for line in output.splitlines() if re.search("Group|why", line))
+    assert heads == ["", "Group", "Offset", "At", "From", "Type", "Replayed", "Reason", ""]
+    assert letter[2:] == [str(offset), "now", f"{event.topic}[0]@7", event.type, "", "Permanent: why", ""]
     code, output = await footlights("dead-letters", "show", "crm", str(offset), **env)
     assert str(event.id) in output
     code, output = await footlights("dead-letters", "replay", "crm", "--offset", str(offset), **env)
@@ -154,6 +158,31 @@ async def test_dead_letters_are_listed_shown_and_replayed(kafka: Kafka):
         *("events", "tail", "--from-start", "--key", str(event.data.organisation_id), "--limit", "1", "--json"), **env
     )
     assert json.loads(output)["data"]["slug"] == "dead"
+
+
+async def test_status_of_an_installation_elsewhere(kafka: Kafka, postgres: Postgres, own_folder: Path):
+    urls = await postgres.create_database("crm")
+    env = {
+        "FOOTLIGHTS_HOME": str(own_folder),
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "DATABASE_WORKER_URL_CRM": urls.worker,
+    }
+    code, output = await footlights("status", **env)
+    assert code == 0, output
+    assert re.search(r"│ crm +│ [-0-9]+ +│ \d+ +│ 0 +│ 0 +│", output), output
+    code, output = await footlights("status", **env, ORDERS_URL="http://127.0.0.1:1")
+    assert code == 1
+    assert re.search(r"│ orders │ +│ http://127.0.0.1:1 │ ClientConnectorError │", output), output
+    code, output = await footlights("status", **env | {"DATABASE_WORKER_URL_CRM": "postgresql://a@127.0.0.1:1/b"})
+    assert (code, "?" in output) == (1, True), output
+    code, output = await footlights("status", **env | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"})
+    assert code == 1
+    assert "Kafka: KafkaConnectionError: 127.0.0.1:1: ConnectionRefusedError" in output
+
+
+async def test_status_where_nothing_is_known(own_folder: Path):
+    code, output = await footlights("status", FOOTLIGHTS_HOME=str(own_folder))
+    assert (code, "KAFKA_BOOTSTRAP_SERVERS" in output) == (1, True), output
 
 
 async def test_accounts_are_created_through_the_gateway(postgres: Postgres):

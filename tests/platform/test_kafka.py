@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from contracts.topics import Topic, all_topics
 from deploy.platform import topics
@@ -14,8 +14,7 @@ from tests.harness import Kafka, eventually
 
 
 async def test_all_topics_have_their_partitions(kafka: Kafka):
-    async with topics.administration(kafka.bootstrap_servers) as client:
-        found = {entry["topic"]: len(entry["partitions"]) for entry in await client.describe_topics()}
+    found = await topics.partitions(kafka.bootstrap_servers)
     for topic in all_topics():
         assert found[topic.name] == topic.partitions
 
@@ -24,10 +23,19 @@ async def test_applying_again_changes_nothing_and_corrects_a_foreign_hand(kafka:
     again = await topics.apply(kafka.bootstrap_servers)
     assert (again.created, again.grown, again.corrected) == ([], [], [])
     async with topics.administration(kafka.bootstrap_servers) as client:
-        wrong = ConfigResource(ConfigResourceType.TOPIC, "orders.order", configs={"retention.ms": "1000"})
-        await client.alter_configs([wrong])
-    await eventually(lambda: _corrected(kafka, ["orders.order"]))  # brokers learn of a change a moment later
-    await eventually(lambda: _corrected(kafka, []))
+        foreign = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+            for name, value in {"retention.ms": "1000", "max.message.bytes": "2000000"}.items()
+        ]
+        order = ConfigResource(ResourceType.TOPIC, "orders.order", incremental_configs=foreign)
+        await topics.done(client.incremental_alter_configs([order]))
+        await eventually(lambda: _corrected(kafka, ["orders.order"]))  # brokers learn of a change a moment later
+        await eventually(lambda: _corrected(kafka, []))
+        kept = await topics.settings_of(client, [ConfigResource(ResourceType.TOPIC, "orders.order")])
+        assert kept["orders.order"]["max.message.bytes"].value == "2000000"  # the table does not name it
+        back = ConfigEntry("max.message.bytes", None, incremental_operation=AlterConfigOpType.DELETE)
+        order = ConfigResource(ResourceType.TOPIC, "orders.order", incremental_configs=[back])
+        await topics.done(client.incremental_alter_configs([order]))
 
 
 async def test_partitions_are_added_only_when_somebody_says_so(kafka: Kafka):
