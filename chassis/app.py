@@ -16,9 +16,11 @@ from starlette.routing import Route
 
 from chassis import health, logging, problems, tracing
 from chassis.asgi import Edge, Service
+from chassis.clients import Clients
 from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.edge import permissions
+from chassis.intake import door_for
 from chassis.jobs import Job, Turn, run_forever
 from chassis.keys import KeySet
 from chassis.openapi import document_problems
@@ -90,6 +92,7 @@ def create_app(
     app = Service(hot_routes, title=title, lifespan=run, docs_url=None, redoc_url=None, version="1")
     app.state.settings = settings
     app.state.db = Database(settings)
+    app.state.clients = Clients.of(settings)
     app.state.auth_keys = KeySet(url=settings.auth_jwks_url, inline=settings.auth_jwks)
     app.state.checks = {"database": lambda: health.database_check(app.state.db), "keys": app.state.auth_keys.load}
     problems.install(app)
@@ -99,6 +102,10 @@ def create_app(
         app.include_router(router)
     app.add_middleware(Edge)
     require_permissions(app)
+    app.state.doors = {
+        id(route.original_route): door_for(route.endpoint, permission, settings)
+        for route, permission in permissions(app)
+    }
     refuse_threads(app)
     document_problems(app)
     return app

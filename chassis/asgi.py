@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis import context, metrics, problems, tracing
+from chassis.intake import Intake
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -49,7 +50,7 @@ class Edge:
         try:
             with tracing.span(scope["method"], traceparent, SpanKind.SERVER):
                 try:
-                    await self._app(scope, receive, answer)
+                    await self._app(scope, Intake(scope, receive), answer)
                 except Exception as error:
                     if status:
                         raise

@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from chassis import context
+from chassis.intake import admit
 from chassis.keys import KeySet
 from chassis.problems import Forbidden, Problem, Unauthorised
 from contracts.accounts import Role
@@ -92,7 +93,11 @@ class Permission:
         order_id = request.path_params.get("order_id")
         if order_id is not None:
             context.bind(order_id=order_id)
-        caller = await caller_of(request.scope)
+        return await self.check(request.scope)
+
+    async def check(self, scope: Scope) -> Caller:
+        """The caller, if this permission lets them through. Raises 401 or 403."""
+        caller = await caller_of(scope)
         if self.kind == "public":
             return caller
         if caller.account_id is None:
@@ -155,6 +160,7 @@ async def _authenticate(app: FastAPI, header: str) -> Caller:
 
 async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
     """The transaction of a request under row-level security: the caller's organisation and account."""
+    await admit(request)
     caller = await caller_of(request.scope)
     async with request.app.state.db.for_organisation(caller.organisation, caller.account_id) as session:
         yield session
@@ -162,6 +168,7 @@ async def transaction(request: Request) -> AsyncIterator[AsyncSession]:
 
 async def worker_transaction(request: Request) -> AsyncIterator[AsyncSession]:
     """The transaction of a public request whose statements name the organisation, or the one object, themselves."""
+    await admit(request)
     async with request.app.state.db.as_worker() as session:
         yield session
 

@@ -10,6 +10,9 @@ HTTP_REQUESTS = Counter("footlights_http_requests_total", "Answered requests", [
 HTTP_SECONDS = Histogram(
     "footlights_http_request_seconds", "Time until an answer begins", ["method", "route"], buckets=SECONDS
 )
+CONNECTIONS_CUT = Counter(
+    "footlights_connections_cut_total", "Connections that were ended because of how a client used them", ["reason"]
+)
 
 OUTBOX_DEPTH = Gauge("footlights_outbox_depth", "Events waiting to be published")
 OUTBOX_AGE = Gauge("footlights_outbox_oldest_seconds", "Age of the oldest event waiting to be published")

@@ -13,7 +13,18 @@ from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
-from chassis.problems import SCHEMA, Invalid, NotFound, Problem, Unauthorised, Unavailable, answers, raised_by
+from chassis.problems import (
+    SCHEMA,
+    BodyTooLarge,
+    Invalid,
+    JsonNeeded,
+    NotFound,
+    Problem,
+    Unauthorised,
+    Unavailable,
+    answers,
+    raised_by,
+)
 
 REPLACED = ("HTTPValidationError", "ValidationError")
 """FastAPI's own schemas of errors; ours are problems."""
@@ -44,7 +55,7 @@ def _problems_of(route: RouteContext, operation: dict[str, Any]) -> Iterator[typ
     if "{" in (route.path or ""):
         yield NotFound
     if "requestBody" in operation:
-        yield Problem
+        yield from (Problem, BodyTooLarge, JsonNeeded)
     if "422" in operation["responses"]:
         yield Invalid
     waiting: list[Dependant] = [route.dependant]

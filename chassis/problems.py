@@ -65,6 +65,10 @@ class NotFound(Problem):
     status, slug, title = 404, "not-found", "There is no such thing"
 
 
+class TooSlow(Problem):
+    status, slug, title = 408, "too-slow", "The request did not arrive in time"
+
+
 class Conflict(Problem):
     status, slug, title = 409, "conflict", "The state does not allow this"
 
@@ -73,12 +77,24 @@ class PreconditionFailed(Problem):
     status, slug, title = 412, "changed-meanwhile", "Somebody changed it meanwhile"
 
 
+class BodyTooLarge(Problem):
+    status, slug, title = 413, "body-too-large", "The body is too large"
+
+
+class JsonNeeded(Problem):
+    status, slug, title = 415, "json-needed", "The body must be JSON"
+
+
 class Invalid(Problem):
     status, slug, title = 422, "invalid", "Something in the request is not right"
 
 
 class PreconditionRequired(Problem):
     status, slug, title = 428, "version-needed", "Say which version you saw"
+
+
+class HeadersTooLarge(Problem):
+    status, slug, title = 431, "headers-too-large", "The headers are too large"
 
 
 class TooManyRequests(Problem):
@@ -93,6 +109,14 @@ class Unavailable(Problem):
 
     def __init__(self, detail: str, *, retry_after: int = 2, **extra: Any) -> None:
         super().__init__(detail, headers={"Retry-After": str(retry_after)}, **extra)
+
+
+class Refused(HTTPException):
+    """A problem where only Starlette's own exceptions pass unchanged: while a body is read."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.status, problem.detail)
+        self.problem = problem
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -154,6 +178,8 @@ def of(request: Request, error: Exception) -> Response:
     match error:
         case Problem():
             return response(error)
+        case Refused():
+            return response(error.problem)
         case RequestValidationError():
             return _not_valid(error)
         case HTTPException():

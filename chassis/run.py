@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import importlib
+import resource
 import sys
+from functools import partial
 
 import uvicorn
 
 from chassis.http import HttpProtocol
-
-GRACE_SECONDS = 5
 
 
 def main() -> None:
@@ -22,18 +22,22 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 1000)
+    # Each connection is a file; a thousand of them is what a shell allows by default.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     uvicorn.run(
         app,
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=HttpProtocol,
+        http=partial(HttpProtocol, clients=app.state.clients),  # type: ignore[arg-type]
         access_log=False,
         log_config=None,
         # Only the gateway knows which proxies to believe; uvicorn would believe any client of this machine.
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=settings.stop_grace_seconds,
         backlog=4096,
     )
 

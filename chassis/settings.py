@@ -96,6 +96,31 @@ class ServiceSettings(KafkaSettings):
     """Base address of the gateway, for links in messages."""
     link_secret: Annotated[SecretStr, DevelopmentDefault()] = SecretStr("development-only-link-secret-32-bytes!")
 
+    trusted_proxies: str = ""
+    """Networks whose X-Forwarded-For is believed."""
+    head_bytes: int = Field(32 * 1024, ge=1024)
+    """Size of the head of a request."""
+    head_seconds: float = Field(10.0, gt=0)
+    """How long a head may take, and how long a connection may be silent before its first request."""
+    body_bytes_per_second: float = Field(1000.0, ge=0)
+    """Least rate of a body, on the average of `body_window_seconds`; nothing at all may come for less than that."""
+    body_window_seconds: float = Field(15.0, gt=0)
+    body_seconds: float = Field(1800.0, gt=0)
+    """How long a body may take, at whatever rate."""
+    send_seconds: float = Field(60.0, gt=0)
+    """How long a client may read nothing of an answer that waits for it."""
+    keep_alive_seconds: int = Field(5, ge=1)
+    """How long a connection is kept between two requests."""
+    client_connections: int = Field(0, ge=0)
+    """Connections that one client (an IPv4 address, an IPv6 /64; not a proxy) may have; 0 turns the limit off."""
+    client_unfinished: int = Field(0, ge=0)
+    """Requests that one client may have begun and not finished sending; 0 turns the limit off."""
+    stop_grace_seconds: int = Field(25, ge=0)
+    """How long requests under way may go on after SIGTERM."""
+
+    max_json_bytes: int = Field(64 * 1024, ge=1024)
+    """Size of a body, but for the few routes that say otherwise."""
+
     inbox_days: int = Field(35, ge=31)
     """How long handled events are remembered: longer than dead letters can be replayed, which is 30 days."""
     idempotency_days: int = Field(7, ge=1)
@@ -105,6 +130,11 @@ class ServiceSettings(KafkaSettings):
     log_format: Literal["console", "json"] = "json"
     otel_exporter_otlp_endpoint: str = ""
     """Tracing is off while this is empty."""
+
+    @property
+    def exempt_networks(self) -> str:
+        """Networks that may have any number of connections."""
+        return ""
 
     @model_validator(mode="after")
     def _refuse_development_defaults(self) -> Self:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, overload
 from uuid import UUID, uuid4
@@ -23,6 +24,7 @@ import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from chassis.clients import Clients
 from chassis.http import HttpProtocol
 from chassis.keys import private_key
 from deploy.platform.databases import DatabaseUrls, create_service_database, drop_database
@@ -77,13 +79,15 @@ def beside(work: Callable[P, T], seen: list[bool]) -> Callable[P, T]:
 
 
 @contextlib.asynccontextmanager
-async def serve(app: Any, port: int = 0) -> AsyncIterator[str]:
-    """Serve an ASGI application with a real uvicorn on a free port of this event loop; gives its base URL."""
+async def serve(app: Any, port: int = 0, *, clients: Clients | None = None) -> AsyncIterator[str]:
+    """Serve an ASGI application with a real uvicorn on a free port of this event loop; gives its base URL. `clients`
+    has the limits of its clients, the application's own by default."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", port))
+    clients = clients or getattr(getattr(app, "state", None), "clients", None) or Clients()
     config = uvicorn.Config(
         app,
-        http=HttpProtocol,
+        http=partial(HttpProtocol, clients=clients),
         log_config=None,
         lifespan="on",
         ws="none",

@@ -75,6 +75,7 @@ def environment(
         raise ValueError(f"{name} needs a database")
     common = {
         "FOOTLIGHTS_ENV": os.environ.get("FOOTLIGHTS_ENV", "development"),
+        "STOP_GRACE_SECONDS": "4",  # who starts a platform on a machine waits for its end
         "HOST": "127.0.0.1",
         "PORT": str(ports.services[name]),
         **_access_to_existing_kafka(),

@@ -1,71 +1,54 @@
-"""The body of a request on its way to a service: counted, never kept, and refused when it grows too large."""
+"""The body of a request on its way to a service: counted, its beginning gathered, and refused when it grows too large.
+
+How long a client may take is not decided here but where its bytes come in (`chassis.http`).
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
-from chassis.problems import Problem
-from services.gateway.errors import BadRequest, BodyTooLarge, UploadTooSlow
+from chassis.problems import BodyTooLarge, Problem
+from services.gateway.errors import BadRequest
 
 GATHERED = 64 * 1024
-"""A body up to this size is passed on in one piece."""
+"""So much of a body is here before a connection of a service is taken, and a body up to this size is whole then."""
 
 
 class Body:
     """Reads one request's body. `failure` says why it ended early, if it did."""
 
-    def __init__(self, receive: Receive, *, limit: int, length: int | None, silence_seconds: float) -> None:
+    def __init__(self, receive: Receive, *, limit: int, length: int | None) -> None:
         if length is not None and length > limit:
             raise BodyTooLarge(f"A body may have {limit} bytes.", limit=limit)
         self._receive = receive
         self._limit = limit
-        self._silence = silence_seconds
         self._seen = 0
+        self._start = b""
+        self.whole = False
         self.failure: Problem | None = None
 
-    async def gather(self) -> bytes:
-        """The whole of a small body. Raises the failure, or `ClientGone`."""
-        try:
-            async with asyncio.timeout(self._silence):
-                part, more = await self._part()
-                while more:
-                    further, more = await self._part()
-                    part += further
-        except TimeoutError:
-            raise self._too_slow() from None
-        return part
+    async def begin(self) -> None:
+        """Waits for the beginning. Raises the failure, or `ClientGone`."""
+        start = bytearray()
+        while len(start) < GATHERED and not self.whole:
+            start += await self._part()
+        self._start = bytes(start)
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    def data(self) -> bytes | AsyncIterator[bytes]:
+        """What to send: the same again, as long as nothing of a stream was taken."""
+        return self._start if self.whole else self._stream()
+
+    async def _stream(self) -> AsyncIterator[bytes]:
         """The parts as they come; after a failure it raises, which breaks off the request to the service."""
-        more = True
-        while more:
-            try:
-                async with asyncio.timeout(self._silence):
-                    part, more = await self._part()
-            except TimeoutError:
-                self.failure = self._too_slow()
-                raise self.failure from None
+        yield self._start
+        while not self.whole:
+            part = await self._part()
             if part:
                 yield part
 
-    async def watched(self) -> Message:
-        """An ASGI `receive` for our own routes; after a failure the body ends, and `failure` is to be answered."""
-        message = await self._receive()
-        if message["type"] == "http.request":
-            self._seen += len(message.get("body", b""))
-            if self._seen > self._limit:
-                self.failure = BodyTooLarge(f"A body may have {self._limit} bytes.", limit=self._limit)
-                return {"type": "http.request", "body": b"", "more_body": False}
-        return message
-
-    def _too_slow(self) -> Problem:
-        return UploadTooSlow(f"Nothing of the body came for {self._silence:.0f} seconds.")
-
-    async def _part(self) -> tuple[bytes, bool]:
-        """The next part, and whether there are more."""
+    async def _part(self) -> bytes:
         message = await self._receive()
         if message["type"] == "http.disconnect":
             self.failure = ClientGone()
@@ -75,7 +58,8 @@ class Body:
         if self._seen > self._limit:
             self.failure = BodyTooLarge(f"A body may have {self._limit} bytes.", limit=self._limit)
             raise self.failure
-        return part, message.get("more_body", False)
+        self.whole = not message.get("more_body", False)
+        return part
 
 
 class ClientGone(BadRequest):

@@ -16,19 +16,16 @@ from fastapi import FastAPI
 
 from chassis import problems
 from chassis.logging import get_logger
-from chassis.problems import TooManyRequests, Unavailable
+from chassis.problems import BodyTooLarge, HeadersTooLarge, TooManyRequests, TooSlow, Unavailable
 from services.gateway import metrics
 from services.gateway.errors import (
     BadAnswer,
     BadCredentials,
     BadRequest,
-    BodyTooLarge,
     CsrfRefused,
-    HeadersTooLarge,
     NotAMember,
     ServiceDown,
     ServiceSlow,
-    UploadTooSlow,
 )
 from services.gateway.forwarding import Forwarder, Upstream
 from services.gateway.front import cookie_name
@@ -46,7 +43,7 @@ FRONT = problems.answers(
     BadCredentials,
     CsrfRefused,
     NotAMember,
-    UploadTooSlow,
+    TooSlow,
     BodyTooLarge,
     TooManyRequests,
     HeadersTooLarge,

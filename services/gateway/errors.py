@@ -73,18 +73,6 @@ class BadRequest(Problem):
     status, slug, title = 400, "bad-request", "The request is malformed"
 
 
-class UploadTooSlow(Problem):
-    status, slug, title = 408, "upload-too-slow", "The body did not arrive in time"
-
-
-class BodyTooLarge(Problem):
-    status, slug, title = 413, "body-too-large", "The body is too large"
-
-
-class HeadersTooLarge(Problem):
-    status, slug, title = 431, "headers-too-large", "The headers are too large"
-
-
 class BadAnswer(Problem):
     status, slug, title = 502, "bad-answer", "The service did not answer properly"
 

@@ -1,14 +1,14 @@
 """Passes a request to the service that answers it, and the answer back, as streams.
 
-Nothing is repeated but a safe request (GET, HEAD) whose kept-alive connection turned out to be closed: of any other
-request nobody knows whether it was carried out, and its client repeats it with the same id or idempotency key.
+What is repeated: any request that found no connection, for nothing of it was sent; and a safe one (GET, HEAD) whose
+kept-alive connection turned out to be closed. Of any other request nobody knows whether it was carried out, and its
+client repeats it with the same id or idempotency key.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import aiohttp
 from prometheus_client import Counter
@@ -26,6 +26,8 @@ from services.gateway.settings import Settings
 log = get_logger(__name__)
 
 SAFE = frozenset({"GET", "HEAD"})
+CONNECT_AGAIN_SECONDS = (0.1, 0.4)
+"""Pauses before a connection that failed is tried again."""
 AUTOMATIC = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 DROPPED = HOP_BY_HOP | {b"server", b"date", b"x-request-id", b"set-cookie", b"location"}
 """Headers of a service that do not reach the client: services set no cookies, and the gateway sets the others."""
@@ -122,13 +124,13 @@ class Forwarder:
             receive,
             limit=self._settings.max_body_bytes,
             length=incoming.length,
-            silence_seconds=self._settings.upload_seconds,
         )
         started = time.perf_counter()
         upstream.in_flight.inc()
         try:
-            data = await _data(body, incoming)
-            answer = await self._ask(upstream, url, incoming, headers, data, body)
+            if incoming.has_body:
+                await body.begin()
+            answer = await self._ask(upstream, url, incoming, headers, body)
             try:
                 upstream.answered(answer.status).inc()
                 await _pass_back(upstream, answer, receive, send)
@@ -146,34 +148,33 @@ class Forwarder:
         url: URL,
         incoming: Incoming,
         headers: list[tuple[str, str]],
-        data: bytes | AsyncIterator[bytes] | None,
         body: Body,
     ) -> aiohttp.ClientResponse:
-        for attempt in (1, 2):
+        waits = iter(CONNECT_AGAIN_SECONDS)
+        repeatable = incoming.method in SAFE and not incoming.has_body
+        while True:
+            data = body.data() if incoming.has_body else None
             try:
                 return await self.client.request(
                     incoming.method, url, headers=headers, data=data, allow_redirects=False
                 )
             except aiohttp.ClientConnectorError as error:
-                raise _failed(upstream, "down", error) from error
+                # Nothing was sent, so any request may be repeated: a service that is being replaced is back at once.
+                wait = next(waits, None)
+                if wait is None:
+                    raise _failed(upstream, "down", error) from error
+                metrics.UPSTREAM_ERRORS.labels(upstream.name, "connect again").inc()
+                await asyncio.sleep(wait)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                # A reset of a fresh connection is worth one more safe attempt too: a service that is being replaced.
-                if attempt == 2 or incoming.method not in SAFE or incoming.has_body:
+                # A reset of a fresh connection is worth one more safe attempt too.
+                if not repeatable:
                     raise body.failure or _failed(upstream, "broken", error) from error
+                repeatable = False
             except TimeoutError as error:
                 connecting = isinstance(error, aiohttp.ConnectionTimeoutError)
                 raise _failed(upstream, "down" if connecting else "slow", error) from error
             except (aiohttp.ClientError, ValueError) as error:
                 raise body.failure or _failed(upstream, "broken", error) from error
-        raise AssertionError("unreachable")
-
-
-async def _data(body: Body, incoming: Incoming) -> bytes | AsyncIterator[bytes] | None:
-    if not incoming.has_body:
-        return None
-    if incoming.length is not None and incoming.length <= GATHERED:
-        return await body.gather()
-    return body.stream()
 
 
 async def _pass_back(upstream: Upstream, answer: aiohttp.ClientResponse, receive: Receive, send: Send) -> None:

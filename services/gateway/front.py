@@ -7,30 +7,29 @@ What a service learns of the client is the internal token, an address and ids fo
 
 from __future__ import annotations
 
-import hmac
 import math
 import re
-from urllib.parse import urlsplit
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chassis import problems
 from chassis.errors import is_passing
 from chassis.logging import get_logger
+from chassis.networks import Networks, client_address, network_of
 from chassis.problems import Problem, TooManyRequests, Unavailable
 from services.gateway import metrics, targets
-from services.gateway.bodies import Body, ClientGone
-from services.gateway.errors import BadCredentials, CsrfRefused, NoSuchService
+from services.gateway.answers import Answer, security_headers
+from services.gateway.bodies import ClientGone
+from services.gateway.errors import BadCredentials, NoSuchService
 from services.gateway.forwarding import Forwarder, Upstream
 from services.gateway.identities import Identities, Identity
 from services.gateway.incoming import Incoming
-from services.gateway.limits import Buckets, Networks, client_address, network_of
+from services.gateway.limits import Buckets
+from services.gateway.origins import UNSAFE, Origins, require_token
 from services.gateway.sessions import KEY_PREFIX
 from services.gateway.settings import Settings
 
 log = get_logger(__name__)
 
-UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 OPERATED = frozenset({"/metrics", "/readyz"})
 """Our own such paths: for whoever runs the platform, from inside."""
 WITHOUT_COOKIE = frozenset({"/auth/sign-in", "/auth/register"})
@@ -63,8 +62,8 @@ class Front:
         self._exempt = exempt
         self._proxies = Networks(settings.trusted_proxies)
         self._operators = Networks(settings.operator_networks)
-        self._origins = {_origin(settings.public_url), *map(_origin, settings.allowed_origins.split(","))} - {""}
-        self._security = _security_headers(settings)
+        self._origins = Origins(settings)
+        self._security = security_headers(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -75,7 +74,7 @@ class Front:
             await self._app(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = _Answer(send, self._security)
+        answer = Answer(send, self._security)
         try:
             incoming = Incoming(
                 scope, max_header_bytes=self._settings.max_header_bytes, max_headers=self._settings.max_headers
@@ -116,6 +115,9 @@ class Front:
             wait = self._buckets.take(key)
             if wait and not incoming.path.startswith(WEBHOOKS):
                 raise TooManyRequests("Too many requests; wait a moment.", retry_after=math.ceil(wait))
+        unsafe = incoming.method in UNSAFE
+        if unsafe and (from_cookie or secret is None) and not incoming.path.startswith(WEBHOOKS):
+            self._origins.require_ours(incoming)
         if secret is None:
             return None
         if identity is None:
@@ -126,8 +128,8 @@ class Front:
             raise BadCredentials(
                 "This API key is not known, was revoked or has expired.", headers={"WWW-Authenticate": "Bearer"}
             )
-        if from_cookie and incoming.method in UNSAFE:
-            self._require_own_page(incoming, identity)
+        if from_cookie and unsafe:
+            require_token(incoming, identity.csrf)
         return identity
 
     def _secret(self, incoming: Incoming) -> tuple[str | None, bool]:
@@ -142,27 +144,9 @@ class Front:
                 )
             return match[1], False
         if incoming.path in WITHOUT_COOKIE:
-            if incoming.method in UNSAFE:
-                self._require_own_origin(incoming)
             return None, False
         cookie = incoming.cookie(self._cookie)
         return (cookie, True) if cookie and len(cookie) <= 200 else (None, False)
-
-    def _require_own_page(self, incoming: Incoming, identity: Identity) -> None:
-        """A browser sends cookies with other sites' forms too; the token and the origin it cannot forge for them."""
-        self._require_own_origin(incoming)
-        sent = incoming.text(b"x-csrf-token")
-        if not hmac.compare_digest((sent or "").encode(), (identity.csrf or "").encode()) or not sent:
-            raise CsrfRefused("Send X-CSRF-Token with the token that sign-in or GET /auth/me answered.")
-
-    def _require_own_origin(self, incoming: Incoming) -> None:
-        origin, host = incoming.text(b"origin"), incoming.text(b"host")
-        if origin is not None:
-            same_host = urlsplit(origin).netloc == host and not self._settings.secure_cookies
-            if origin.lower() not in self._origins and not same_host:
-                raise CsrfRefused(f"Pages of {origin[:100]} may not use a session of this platform.")
-        elif incoming.text(b"sec-fetch-site") in ("cross-site", "same-site"):
-            raise CsrfRefused("Pages of another site may not use a session of this platform.")
 
     def _route(self, scope: Scope) -> tuple[Upstream, str, str]:
         """The service, and the path and query to ask there."""
@@ -179,23 +163,16 @@ class Front:
         identity: Identity | None,
         address: str,
         receive: Receive,
-        answer: _Answer,
+        answer: Answer,
     ) -> None:
         if incoming.path in OPERATED and (b"x-forwarded-for" in incoming.read or address not in self._operators):
             # What a proxy forwards came from outside, wherever the proxy itself sits.
             raise NoSuchService("There is nothing at this address; see /docs.")
-        body = Body(
-            receive,
-            limit=min(self._settings.max_body_bytes, 1024 * 1024),
-            length=incoming.length,
-            silence_seconds=self._settings.upload_seconds,
-        )
         headers = [(name.encode(), value.encode()) for name, value in self._for_service(incoming, identity, address)]
         if host := incoming.read.get(b"host"):
             headers.append((b"host", host))
         inner = {**scope, "headers": headers, "client": (address, 0), IDENTITY: identity}
-        answer.body = body
-        await self._app(inner, body.watched, answer)
+        await self._app(inner, receive, answer)
 
     def _for_service(self, incoming: Incoming, identity: Identity | None, address: str) -> list[tuple[str, str]]:
         headers = [(name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in incoming.forward]
@@ -206,74 +183,3 @@ class Front:
         if incoming.length is not None:
             headers.append(("content-length", str(incoming.length)))
         return headers
-
-
-class _Answer:
-    """An ASGI `send` that adds what every answer has."""
-
-    def __init__(self, send: Send, security: list[tuple[bytes, bytes]]) -> None:
-        self._send = send
-        self._security = security
-        self.request_id = ""
-        self.private = False
-        self.started = False
-        self.body: Body | None = None
-        self._replaced = False
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            if self.body is not None and self.body.failure is not None:
-                self._replaced = True
-                await self.refuse(self.body.failure)
-                return
-            self.started = True
-            message["headers"] = self._complete(message["headers"])
-        if not self._replaced:
-            await self._send(message)
-
-    async def refuse(self, problem: Problem) -> None:
-        content = problems.body(
-            problem.status,
-            problem.slug,
-            problem.title,
-            problem.detail,
-            **{"request_id": self.request_id, **problem.extra},
-        )
-        headers = [
-            (b"content-type", problems.MEDIA_TYPE.encode()),
-            (b"content-length", str(len(content)).encode()),
-            *((name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()),
-        ]
-        self.started = True
-        start = {"type": "http.response.start", "status": problem.status, "headers": self._complete(headers)}
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": content})
-
-    def _complete(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        headers = list(given)
-        names = dict(headers)
-        headers += [header for header in self._security if header[0] not in names]
-        if self.request_id and b"x-request-id" not in names:
-            headers.append((b"x-request-id", self.request_id.encode()))
-        if self.private and b"cache-control" not in names:
-            headers.append((b"cache-control", b"no-store"))
-        if b"content-security-policy" not in names and names.get(b"content-type") != b"application/pdf":
-            headers.append((b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"))
-        return headers
-
-
-def _security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"x-content-type-options", b"nosniff"),
-        (b"x-frame-options", b"DENY"),
-        (b"referrer-policy", b"same-origin"),
-        (b"cross-origin-resource-policy", b"same-origin"),
-    ]
-    if settings.secure_cookies:
-        headers.append((b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
-    return headers
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url.strip().lower())
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

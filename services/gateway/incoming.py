@@ -12,8 +12,9 @@ from random import getrandbits
 
 from starlette.types import Scope
 
+from chassis.problems import HeadersTooLarge
 from chassis.tracing import TRACEPARENT
-from services.gateway.errors import BadRequest, HeadersTooLarge
+from services.gateway.errors import BadRequest
 
 HOP_BY_HOP = frozenset(
     {

@@ -29,6 +29,7 @@ QUIET_SHOWS = 2_000
 
 SHOW_ID = re.compile(rb'"show_id":"([0-9a-f-]{36})"')
 HEARTBEAT = b": still here\n\n"
+END = b""
 DROPPED = b'event: dropped\ndata: {"reason":"too slow; connect again"}\n\n'
 
 
@@ -51,6 +52,11 @@ class Listener:
                 self._waiting.get_nowait()
             self._waiting.put_nowait(None)
 
+    def end(self) -> None:
+        """The stream ends after what was told; a browser opens another one by itself."""
+        if not self.dropped:
+            self.tell(END)
+
     async def parts(self, heartbeat_seconds: float) -> AsyncGenerator[bytes, None]:
         while True:
             try:
@@ -61,6 +67,7 @@ class Listener:
                 continue
             if part is None:
                 yield DROPPED
+            if not part:
                 return
             yield part
 
@@ -150,6 +157,12 @@ class Shows:
         else:
             return
         metrics.LIVE_CHANGES.inc()
+
+    def end(self) -> None:
+        """All streams end."""
+        for show in self._shows.values():
+            for listener in show.listeners:
+                listener.end()
 
     def forget(self) -> None:
         """Events may have been missed: everybody fetches the map again, and no number of before counts any more."""

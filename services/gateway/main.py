@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from chassis.app import create_app
+from chassis.clients import Clients
 from chassis.edge import AUDIENCE, ISSUER
+from chassis.networks import Networks
 from chassis.tail import Tail
 from services.gateway import access, api, pages, staff
 from services.gateway.attempts import Attempts
@@ -18,7 +20,6 @@ from services.gateway.documents import Documents
 from services.gateway.forwarding import Forwarder
 from services.gateway.front import Front
 from services.gateway.identities import Identities
-from services.gateway.limits import Networks
 from services.gateway.live import TOPICS, Shows
 from services.gateway.retention import rules
 from services.gateway.settings import Settings
@@ -37,7 +38,8 @@ def create(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await forwarder.start()
-        watching = [asyncio.create_task(tail.run()), asyncio.create_task(_reset_after_gaps(tail, shows))]
+        work = (tail.run(), _reset_after_gaps(tail, shows), _end_streams(app.state.clients, shows))
+        watching = [asyncio.create_task(one) for one in work]
         try:
             yield
         finally:
@@ -64,6 +66,12 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.exempt = Networks(settings.exempt_networks)
     app.add_middleware(Front, settings=settings, identities=identities, forwarder=forwarder, exempt=app.state.exempt)
     return app
+
+
+async def _end_streams(clients: Clients, shows: Shows) -> None:
+    """A stop would wait for them, and their listeners find another gateway."""
+    await clients.stopping.wait()
+    shows.end()
 
 
 async def _reset_after_gaps(tail: Tail, shows: Shows) -> None:

@@ -38,8 +38,6 @@ class Settings(ServiceSettings):
     connect_seconds: float = 2.0
     answer_seconds: float = 30.0
     """How long a service may be silent, before its answer and between two parts of it."""
-    upload_seconds: float = 30.0
-    """How long a client may be silent while it sends a body."""
     upstream_connections: int = 512
     """Connections to each service."""
     upstream_keep_alive_seconds: float = 3.0
@@ -48,13 +46,14 @@ class Settings(ServiceSettings):
     max_header_bytes: int = 16 * 1024
     max_headers: int = 80
 
+    client_connections: int = Field(256, ge=0)
+    client_unfinished: int = Field(64, ge=0)
+
     rate_per_second: float = 50.0
     """Requests that a client (address, account or API key) may go on making; 0 turns the limit off."""
     rate_burst: int = 200
     rate_exempt: str | None = None
     """Networks without a limit. Unset: this machine in development, none in production."""
-    trusted_proxies: str = ""
-    """Networks whose X-Forwarded-For is believed."""
     operator_networks: str = PRIVATE
     """Networks that /metrics and /readyz answer, and only to requests that no proxy has forwarded."""
     sign_in_failures: int = 10

@@ -30,6 +30,9 @@ class Settings(ServiceSettings):
     ticket_published_keys: str = ""
     """Public keys (PEM, one after another) whose codes are good besides: those of tickets sold before a rotation."""
 
+    max_plan_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    """Size of a seating plan that is imported."""
+
     hold_seconds: Annotated[int, Field(ge=1)] = 900
     """How long a buyer has the seats before an order is placed (GAP-16)."""
     hold_limit_seconds: Annotated[int, Field(ge=1)] = 3600

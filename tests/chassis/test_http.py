@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from chassis.clients import Clients
 from chassis.http import MOST
 from tests.harness import serve
 
@@ -105,3 +106,33 @@ async def test_a_client_that_leaves_harms_nobody():
         gone.abort()
         await seen.closed.wait()
         assert b"".join(seen.pieces).endswith(b"body")
+
+
+async def test_a_polite_stop_lets_a_long_answer_finish_and_says_close():
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def export(_: Request) -> Response:
+        begun.set()
+        await go_on.wait()
+        return PlainTextResponse("all of it")
+
+    clients = Clients()
+
+    async def finish() -> None:
+        await clients.stopping.wait()
+        go_on.set()
+
+    finishing = asyncio.create_task(finish())
+    async with serve(Starlette(routes=[Route("/export", export)]), clients=clients) as url:
+        idle, idle_seen = await connect(url)
+        busy, seen = await connect(url)
+        busy.write(request("/export"))
+        await begun.wait()
+    await idle_seen.closed.wait()
+    await seen.closed.wait()
+    answer = b"".join(seen.pieces)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert answer.endswith(b"all of it")
+    await finishing
+    idle.close()

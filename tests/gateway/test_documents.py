@@ -89,7 +89,7 @@ async def test_documents_are_merged(serve_gateway: Serve) -> None:
         assert set(operation["responses"]) >= FRONT
         assert {"name": operation["tags"][0]} in document["tags"]
     answers = document["paths"]["/api/orders/things/{thing_id}"]["post"]["responses"]
-    assert set(answers) == {"200", *FRONT, "404", "409", "422"}
+    assert set(answers) == {"200", *FRONT, "404", "409", "415", "422"}
     assert answers["409"]["description"] == "It is taken (`taken`)"
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     assert answers["422"]["content"] == answers["403"]["content"] == problem

@@ -10,11 +10,12 @@ import pytest
 from pydantic import SecretStr
 
 from chassis.keys import KeySet
+from chassis.networks import Networks, client_address, network_of
 from contracts.accounts import Role
 from services.gateway import passwords
 from services.gateway.attempts import Attempts
 from services.gateway.errors import TooManyAttempts
-from services.gateway.limits import Buckets, Networks, client_address, network_of
+from services.gateway.limits import Buckets
 from services.gateway.settings import Settings
 from services.gateway.tokens import Tokens, claims_of
 from tests.harness import TokenMint, public_pem

@@ -179,3 +179,11 @@ async def test_one_address_opens_only_so_many_streams(serve_gateway: Serve) -> N
         await eventually(lambda: gateway.app.state.shows.of_address["203.0.113.1"] == 1)
         async with gateway.client.get(path, headers=first) as again:
             assert again.status == 200
+
+
+async def test_streams_end_when_the_gateway_stops(serve_gateway: Serve) -> None:
+    async with serve_gateway() as gateway:
+        answer = await gateway.client.get(f"{gateway.url}/live/shows/{uuid4()}")
+        assert (await Stream(answer).next()).name == "open"
+    # Within the harness's grace, or the connection would have been broken off.
+    assert (await asyncio.wait_for(answer.content.read(), 30)) == b""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from functools import partial
 
 import aiohttp
 import pytest
 from yarl import URL
 
+from services.gateway import forwarding, metrics
 from tests.gateway.conftest import Gateway, Serve, claims_told, content
 from tests.gateway.upstream import MEGABYTE, Echo, raw_server
+from tests.harness import eventually
 
 
 async def test_the_whole_request_arrives(gateway: Gateway) -> None:
@@ -265,7 +268,7 @@ async def test_a_client_that_is_slow(serve_gateway: Serve) -> None:
         yield b"x" * 100_000
         await asyncio.sleep(2)
 
-    async with serve_gateway(upload_seconds=0.3) as gateway:
+    async with serve_gateway(body_window_seconds=0.3, body_bytes_per_second=1_000_000) as gateway:
         assert (await gateway.ask("POST", "/api/orders/x", data=stalling()))[0] == 408
 
 
@@ -321,3 +324,53 @@ async def test_requests_at_the_same_time_do_not_mix(gateway: Gateway) -> None:
         assert (told["path"], told["size"]) == (f"/{number}", number)
 
     await asyncio.gather(*(one(number) for number in range(1, 200)))
+
+
+async def test_slow_bodies_take_no_connection_of_a_service(serve_gateway: Serve) -> None:
+    """Sixty clients that send a byte now and then, and a service that has five connections."""
+    async with serve_gateway(upstream_connections=5, client_unfinished=0) as gateway:
+        port = int(gateway.url.rpartition(":")[2])
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
+        for _, writer in slow:
+            writer.write(b"POST /api/orders/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        for _ in range(5):
+            assert (await gateway.ask("POST", "/api/orders/x", data=b"x"))[0] == 200
+        for reader, writer in slow:
+            writer.write(b"1\r\nb\r\n0\r\n\r\n")
+            assert (await asyncio.wait_for(reader.readline(), 30)).split()[1] == b"200"
+            writer.close()
+
+
+async def test_what_found_no_connection_is_sent_when_there_is_one(
+    serve_gateway: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that is replaced: nothing listens for a moment, and no request is lost or doubled."""
+    seen: list[bytes] = []
+    monkeypatch.setattr(forwarding, "CONNECT_AGAIN_SECONDS", (0.05,) * 400)
+    tries = metrics.UPSTREAM_ERRORS.labels("orders", "connect again")._value
+
+    def tried_since(before: float) -> bool:
+        return tries.get() > before
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        chunked = b"chunked" in await reader.readuntil(b"\r\n\r\n")
+        body = b"" if chunked else await reader.readexactly(4)
+        while chunked and not body.endswith(b"end\r\n0\r\n\r\n"):
+            body += await reader.read(1_000_000)
+        seen.append(body)
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+    async def long() -> AsyncIterator[bytes]:
+        yield MEGABYTE * 3
+        yield b"end"
+
+    async with raw_server(answer) as url:
+        pass
+    async with serve_gateway(orders_url=url) as gateway:
+        for data in (b"body", long()):
+            asking = asyncio.create_task(gateway.ask("POST", "/api/orders/x", data=data))
+            await eventually(partial(tried_since, tries.get()))
+            server = await asyncio.start_server(answer, "127.0.0.1", int(url.rpartition(":")[2]))
+            assert await asking == (201, "ok")
+            server.close()
+    assert [len(body) > len(MEGABYTE) * 3 for body in seen] == [False, True]

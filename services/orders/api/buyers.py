@@ -15,11 +15,13 @@ from chassis import context
 from chassis.concurrency import Seen, check_version, etag
 from chassis.edge import Caller, WorkerTx, buyer, public
 from chassis.idempotency import Once
+from chassis.intake import takes
 from chassis.logging import get_logger
 from chassis.problems import Forbidden, raises
 from contracts.orders import FunnelStage
 from services.orders import actions, links, quotes
 from services.orders.api.common import (
+    GROUP_BYTES,
     MONEY_STAFF,
     Config,
     Db,
@@ -63,6 +65,7 @@ class CheckedOut(BaseModel):
 
 
 @router.post("/orders/{order_id}/checkout", status_code=201)
+@takes(GROUP_BYTES)
 @raises(BadContact, BadQuote, HoldOver, InvoiceNotOffered, NotPossibleNow, ProviderAway)
 async def checkout(
     request: Request, order_id: UUID, body: Checkout, caller: Anybody, db: Db, settings: Config

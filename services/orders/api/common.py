@@ -30,6 +30,9 @@ MONEY_STAFF = staff(
 )
 """Who may move money: mark as paid, cancel, refund."""
 
+GROUP_BYTES = 512 * 1024
+"""Of a body that names everybody in a group of 1,000."""
+
 Staff = Annotated[Caller, Depends(ORDER_STAFF)]
 MoneyStaff = Annotated[Caller, Depends(MONEY_STAFF)]
 

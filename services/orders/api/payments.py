@@ -13,6 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from chassis.edge import Caller, public
 from chassis.idempotency import Once
+from chassis.intake import takes
 from chassis.logging import get_logger
 from chassis.problems import Forbidden, Unauthorised, raises
 from services.orders import links, metrics
@@ -93,13 +94,12 @@ async def returned(
 
 
 @router.post("/webhooks/{provider}", status_code=200)
+@takes(LARGEST_WEBHOOK, json=False)
 @raises(ProviderAway)
 async def webhook(request: Request, provider: str, caller: Anybody, db: Db) -> dict[str, list[str]]:
     """Signed by the provider over the raw body. Anything but 2xx makes it send the webhook again."""
     adapter = provider_of(request, provider)
     body = await request.body()
-    if len(body) > LARGEST_WEBHOOK:
-        raise Unauthorised("The body is larger than any webhook.")
     try:
         events = adapter.parse_webhook(dict(request.headers), body)
     except BadSignature as error:

@@ -14,9 +14,10 @@ from starlette.responses import Response
 from chassis.concurrency import IfMatch, Seen, etag, set_etag
 from chassis.edge import Tx
 from chassis.idempotency import Once
+from chassis.intake import takes
 from chassis.problems import raises
 from services.orders import actions
-from services.orders.api.common import Config, Db, MoneyStaff, Staff, cause_of, full_card, staff_order
+from services.orders.api.common import GROUP_BYTES, Config, Db, MoneyStaff, Staff, cause_of, full_card, staff_order
 from services.orders.errors import BadContact, IdTaken, NotPossibleNow, OfferNotFound, RefundNotFound
 from services.orders.manual import ManualOrder, add_order
 from services.orders.models import HistoryEntry
@@ -41,6 +42,7 @@ async def create_manual_order(body: ManualOrder, caller: Staff, tx: Tx, once: On
 
 
 @router.patch("/orders/{order_id}")
+@takes(GROUP_BYTES)
 @raises(BadContact, NotPossibleNow)
 async def change_order(
     order_id: UUID,

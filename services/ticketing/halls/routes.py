@@ -19,6 +19,7 @@ from uuid_utils.compat import uuid7
 
 from chassis.edge import Caller, Tx, staff
 from chassis.idempotency import Once
+from chassis.intake import takes
 from chassis.problems import raises
 from services.ticketing.errors import NoSuchHall, SeatingPlanRefused
 from services.ticketing.halls import plan
@@ -80,6 +81,7 @@ IMPORT_BODY = {
 
 
 @router.post("/halls", status_code=201, response_model=HallOut, openapi_extra=IMPORT_BODY)
+@takes("max_plan_bytes", values=None)
 @raises(SeatingPlanRefused)
 async def import_hall(request: Request, tx: Tx, once: Once, caller: Annotated[Caller, Depends(EDITORS)]) -> Response:
     """Imports a seating plan. A plan that cannot be used is refused with a list of what is wrong in it."""

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from chassis import context
 from chassis.edge import caller_of, public
+from chassis.intake import takes
 from chassis.problems import Unauthorised, raises
 from services.ticketing.errors import (
     HoldEnded,
@@ -28,12 +29,14 @@ from services.ticketing.errors import (
 )
 from services.ticketing.holds.allowance import Allowance
 
-MAX_BODY = 512 * 1024
+MOST_BYTES = 128 * 1024
+"""2,000 seats of a group, with ids as long as UUIDs."""
 
 # In an on-sale it is the same few, and reading one takes as long as reading the body.
 _show_id = lru_cache(maxsize=1024)(UUID)
 
 
+@takes(MOST_BYTES)
 @raises(
     NoSuchShow,
     SeatsTaken,
@@ -76,15 +79,10 @@ def _address(scope: Scope) -> str:
 
 
 async def _body(receive: Receive) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise HoldInvalid("The body ended early.")
-        body += message.get("body", b"")
-        if len(body) > MAX_BODY:
-            raise HoldInvalid("The request is too large.")
-        more = message.get("more_body", False)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise HoldInvalid("The body ended early.")
+    body: bytes = message["body"]
     return body
 
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from chassis.concurrency import IfMatch, etag, set_etag
 from chassis.edge import Caller, Tx, WorkerTx, caller_of, public
 from chassis.idempotency import Once
+from chassis.intake import takes
 from chassis.pages import cut, moment, read_cursor
 from chassis.patches import changes
 from chassis.problems import Invalid, Unauthorised, Unavailable, raises
@@ -39,6 +40,9 @@ from services.ticketing.shows.schemas import (
 )
 from services.ticketing.shows.seatmap import SeatMaps
 from services.ticketing.shows.tables import Show
+
+PRICES = takes(4 * 1024 * 1024, values=210_000)
+"""Prices may be set seat by seat, in halls of 100,000."""
 
 router = APIRouter(tags=["shows"])
 
@@ -68,6 +72,7 @@ ForgetsShow = Depends(_seat_maps)
 
 
 @router.post("/shows", status_code=201, response_model=ShowOut)
+@PRICES
 @raises(NoSuchHall, DateIsPast, PriceZonesRefused)
 async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller: Editor) -> Response:
     """Creates a show as a draft (TKT-7, TKT-8)."""
@@ -106,6 +111,7 @@ async def change_show(
 
 
 @router.put("/shows/{show_id}/price-zones", dependencies=[ForgetsShow])
+@PRICES
 @raises(ShowClosed, PriceZonesRefused)
 async def set_price_zones(
     show_id: UUID, body: ZonesIn, seen: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
@@ -117,6 +123,7 @@ async def set_price_zones(
 
 
 @router.post("/shows/{show_id}/price-zones/assign", dependencies=[ForgetsShow])
+@PRICES
 @raises(ShowClosed, PriceZonesRefused)
 async def assign_price(
     show_id: UUID, body: AssignIn, seen: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
