@@ -51,12 +51,17 @@ class Background:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(db.close)
             if self.relay:
-                app.state.relay = Relay(db, settings, f"{settings.service}-relay")
+                app.state.relay = Relay(
+                    db,
+                    settings,
+                    f"{settings.service}-relay",
+                    event_bytes=settings.kafka_event_bytes,
+                    lease_seconds=settings.leader_lease_seconds,
+                )
             if self.lifespan is not None:
                 await stack.enter_async_context(self.lifespan(app))
-            turn = Turn(db)
-            stack.callback(turn.give_up)
-            work: list[Coroutine[Any, Any, None]] = [run_forever(job, db, turn) for job in self.jobs]
+            turn = Turn(db, settings.leader_lease_seconds)
+            work: list[Coroutine[Any, Any, None]] = [turn.run(), *(run_forever(job, db, turn) for job in self.jobs)]
             if self.relay:
                 work.append(app.state.relay.run())
             if self.consumer is not None:
@@ -95,6 +100,7 @@ def create_app(
     app.state.clients = Clients.of(settings)
     app.state.auth_keys = KeySet(url=settings.auth_jwks_url, inline=settings.auth_jwks)
     app.state.checks = {"database": lambda: health.database_check(app.state.db), "keys": app.state.auth_keys.load}
+    app.state.ready = {name: health.once(check) for name, check in app.state.checks.items()}
     problems.install(app)
     # Among the others too: for whoever walks all routes, and for the answer to another method.
     app.router.routes.extend(hot_routes)

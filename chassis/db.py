@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -23,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeEngine
 
 from chassis import postgres
+from chassis.errors import READ_ONLY
 from chassis.settings import ServiceSettings
 from chassis.tables import attach
 
@@ -42,6 +44,25 @@ SET_CALLER = text("""
     SELECT set_config('footlights.organisation', :organisation, true),
            set_config('footlights.account', :account, true)
 """)
+
+
+class Fence(Protocol):
+    """Says in a transaction whether one may still do it."""
+
+    async def fence(self, session: AsyncSession) -> None: ...
+
+
+_fence: ContextVar[Fence | None] = ContextVar("fence", default=None)
+
+
+@contextmanager
+def fenced_by(fence: Fence) -> Iterator[None]:
+    """Every transaction `as_worker` in this context asks the fence first."""
+    token = _fence.set(fence)
+    try:
+        yield
+    finally:
+        _fence.reset(token)
 
 
 class ServiceBase(DeclarativeBase):
@@ -97,7 +118,10 @@ class Database:
     @asynccontextmanager
     async def as_worker(self) -> AsyncIterator[AsyncSession]:
         """A transaction of the worker role, which sees every organisation."""
+        fence = _fence.get()
         async with self._worker_sessions() as session, session.begin():
+            if fence is not None:
+                await fence.fence(session)
             yield session
 
     async def pin(self, role: Literal["api", "worker"] = "worker") -> asyncpg.Connection[asyncpg.Record]:
@@ -129,9 +153,16 @@ def _engine(url: str, settings: ServiceSettings, role: str) -> AsyncEngine:
             },
         },
     )
+    event.listen(engine.sync_engine, "handle_error", _failed)
     event.listen(engine.sync_engine.pool, "checkin", _returned)
     event.listen(engine.sync_engine.pool, "checkout", _taken)
     return engine
+
+
+def _failed(context: Any) -> None:
+    """A server that takes no changes is left by all connections: a new one may find the new primary."""
+    if getattr(context.original_exception, "sqlstate", None) == READ_ONLY:
+        context.is_disconnect = context.invalidate_pool_on_disconnect = True
 
 
 def _returned(_: Any, record: Any) -> None:

@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from aiokafka import ConsumerRecord, TopicPartition
+from sqlalchemy import text
 
-from chassis import kafka, metrics
+from chassis import kafka, metrics, postgres
+from chassis.db import Database
 from chassis.logging import get_logger
 from contracts.topics import dead_letter_topic
 
@@ -27,6 +29,15 @@ REPLAYED = PREFIX + "replayed"
 """Header of the note that a letter was replayed: its offset."""
 WINDOW_SECONDS = 3600.0
 SEND_SECONDS = 20.0
+
+RESUME = """
+    INSERT INTO resumption (consumer, allowed) VALUES ($1, $2)
+    ON CONFLICT (consumer) DO UPDATE SET allowed = excluded.allowed, resumed_at = clock_timestamp()
+"""
+RESUMED = text("""
+    SELECT resumed_at, allowed FROM resumption WHERE consumer = :consumer
+      AND resumed_at > :before AND resumed_at > clock_timestamp() - make_interval(secs => :window)
+""")
 
 Record: TypeAlias = ConsumerRecord[bytes, bytes]
 
@@ -58,14 +69,34 @@ class DeadLetters:
         self._brokers = brokers
         self._limit = limit
         self._recent: deque[float] = deque()
+        self._resumed_at = datetime.min.replace(tzinfo=UTC)
+        """The operator's last word that we have followed, by the database's clock."""
+        self._allowed = 0
+        self._allowed_until = 0.0
         self._producer: kafka.Producer | None = None
 
     def would_exceed_limit(self, more: int) -> bool:
         """Whether `more` dead letters are too many: then something is wrong with us rather than with the records."""
-        horizon = time.monotonic() - WINDOW_SECONDS
-        while self._recent and self._recent[0] < horizon:
+        now = time.monotonic()
+        while self._recent and self._recent[0] < now - WINDOW_SECONDS:
             self._recent.popleft()
-        return len(self._recent) + more > self._limit
+        allowed = self._allowed if now < self._allowed_until else 0
+        return len(self._recent) + more > self._limit + allowed
+
+    async def resumed(self, db: Database, more: int) -> bool:
+        """Whether an operator has said in the last hour that the consumer may go on, and we have not followed it yet.
+
+        Then the count begins anew, and for an hour as many as they said, `more` at least, may die beyond the limit.
+        """
+        named = {"consumer": self._group, "before": self._resumed_at, "window": WINDOW_SECONDS}
+        async with db.as_worker() as session:
+            word = (await session.execute(RESUMED, named)).one_or_none()
+        if word is None:
+            return False
+        self._resumed_at, allowed = word
+        self._recent.clear()
+        self._allowed, self._allowed_until = max(allowed, more), time.monotonic() + WINDOW_SECONDS
+        return True
 
     async def write(self, record: Record, reason: str) -> None:
         """Returns when Kafka has the letter; raises if it does not answer in `SEND_SECONDS`."""
@@ -156,6 +187,16 @@ async def replay(letters: Sequence[DeadLetter], brokers: kafka.Brokers, *, again
     finally:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(producer.stop(), 3)
+
+
+async def resume(database_url: str, group: str, allowed: int) -> None:
+    """Lets a consumer go on that has stopped, or will within an hour, in all its replicas. `allowed` records more than
+    the limit, or as many as it had stopped for, may then die within an hour."""
+    connection = await postgres.connect(database_url)
+    try:
+        await connection.execute(RESUME, group, allowed)
+    finally:
+        await connection.close()
 
 
 def _replayed_offset(record: Record) -> int | None:

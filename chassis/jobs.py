@@ -1,7 +1,7 @@
 """Background jobs of a service: run every so often, again at once while there is work, whatever the errors.
 
 Several replicas run the same job: its statements claim rows with FOR UPDATE SKIP LOCKED. A job that one replica does
-for all says `alone`, and it runs where the service's session lock is.
+for all says `alone`: it runs where the service's lease is, and its transactions end before another replica has it.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import asyncpg
-
 from chassis import metrics
-from chassis.db import Database
+from chassis.db import Database, fenced_by
 from chassis.errors import is_passing
+from chassis.leases import Lease, LeaseLost
 from chassis.logging import get_logger
 
 log = get_logger(__name__)
 
 MAX_PAUSE_SECONDS = 30.0
-STANDBY_SECONDS = 15.0
-"""How often the other replicas ask whether it is their turn."""
-LOCK = "SELECT pg_try_advisory_lock(hashtext('footlights jobs done alone'))"
+STANDBY_SECONDS = 1.0
+"""How often a job looks whether it is its replica's turn: that asks nobody."""
+AGAIN_SECONDS = 1.0
+LEASE_SECONDS = 10.0
 
 
 def _nothing() -> None:
@@ -40,36 +40,32 @@ class Job:
     rest_seconds: float = 0
     """The longest pause while there is nothing to do; each is half as long again as the one before. Work ends it."""
     alone: bool = False
-    """In one replica at a time. Should the database lose the lock and not us, two may run it for a moment."""
+    """In one replica at a time, by `Database.as_worker`: a transaction that another replica has followed fails."""
     leave: Callable[[], None] = _nothing
-    """Called when another replica takes over a job done `alone`: what only the one may say is unsaid."""
+    """Called when this is not the replica any more that does a job `alone`: what only the one may say is unsaid."""
 
 
 class Turn:
-    """Whether it is this replica that does what one does for all: a session lock, kept as long as its connection."""
+    """Whether it is this replica that does what one does for all. It runs until cancelled."""
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._asking = asyncio.Lock()
-        self._ours = False
+    def __init__(self, db: Database, lease_seconds: float = LEASE_SECONDS) -> None:
+        self.lease = Lease(db, "jobs", lease_seconds)
 
-    async def ours(self) -> bool:
-        async with self._asking:
+    @property
+    def ours(self) -> bool:
+        return self.lease.held
+
+    async def run(self) -> None:
+        while True:
             try:
-                if self._connection is None:
-                    self._connection = await self._db.pin("worker")
-                ask = "SELECT true" if self._ours else LOCK
-                self._ours = bool(await self._connection.fetchval(ask, timeout=10))
-            except BaseException:
-                self.give_up()
-                raise
-            return self._ours
+                await self.lease.hold(_for_ever)
+            except Exception as error:
+                log.warning("turn lost", error=repr(error))
+            await asyncio.sleep(AGAIN_SECONDS)
 
-    def give_up(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-        self._connection, self._ours = None, False
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
 
 
 def next_pause(job: Job, pause: float, done: int) -> float:
@@ -83,20 +79,31 @@ async def run_forever(job: Job, db: Database, turn: Turn) -> None:
     pause = job.every_seconds
     led = False
     while True:
+        mine = not job.alone or turn.ours
         try:
-            mine = not job.alone or await turn.ours()
-            if led and not mine:
-                job.leave()
-            led = mine
-            done = await job.run(db) if mine else 0
+            done = await _run(job, db, turn) if mine else 0
         except Exception as error:
             metrics.JOB_RUNS.labels(job.name, "failed").inc()
-            log.warning("job failed", job=job.name, error=repr(error), exc_info=not is_passing(error))
+            unexpected = not (is_passing(error) or isinstance(error, LeaseLost))
+            log.warning("job failed", job=job.name, error=repr(error), exc_info=unexpected)
             pause = min(max(pause * 2, 0.5), MAX_PAUSE_SECONDS)
         else:
             if mine:
                 metrics.JOB_RUNS.labels(job.name, "ok").inc()
                 metrics.JOB_DONE.labels(job.name).inc(done)
-            pause = next_pause(job, pause, done) if mine else min(job.every_seconds, STANDBY_SECONDS)
+            pause = next_pause(job, pause, done)
+        if job.alone:
+            if (led or mine) and not turn.ours:
+                job.leave()
+            led = turn.ours
+            if not led:
+                pause = min(pause, STANDBY_SECONDS)
         # Replicas spread out instead of meeting at the same rows.
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
+
+
+async def _run(job: Job, db: Database, turn: Turn) -> int:
+    if not job.alone:
+        return await job.run(db)
+    with fenced_by(turn.lease):
+        return await job.run(db)

@@ -18,6 +18,10 @@ OUTBOX_DEPTH = Gauge("footlights_outbox_depth", "Events waiting to be published"
 OUTBOX_AGE = Gauge("footlights_outbox_oldest_seconds", "Age of the oldest event waiting to be published")
 OUTBOX_PUBLISHED = Counter("footlights_outbox_published_total", "Events published", ["topic"])
 OUTBOX_FAILED = Counter("footlights_outbox_failed_total", "Events set aside because Kafka refuses them", ["topic"])
+OUTBOX_HOURS_AHEAD = Gauge("footlights_outbox_hours_ahead", "Hours for which there is room for published events")
+HOUSEKEEPING_FAILURES = Counter(
+    "footlights_housekeeping_failures_total", "Times the room for published events, or the outbox, was not looked after"
+)
 RELAY_LEADER = Gauge("footlights_relay_leader", "1 while this process publishes the outbox")
 RELAY_RESTARTS = Counter("footlights_relay_restarts_total", "Times the relay had to reconnect")
 

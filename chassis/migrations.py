@@ -76,12 +76,14 @@ def create_chassis_tables(op: Operations) -> None:
 
 
 def wall_off(connection: Connection, service: str) -> None:
-    """Brings the function and the rights of the chassis' own tables up to date, after every run of migrations: they are
+    """Brings the chassis' own tables, their function and the rights up to date, after every run of migrations: they are
     the same in all services and belong to no version."""
     if connection.exec_driver_sql("SELECT to_regclass('outbox')").scalar() is None:
         return
-    connection.exec_driver_sql(walls.rotation(service))
-    connection.exec_driver_sql("SELECT footlights_rotate('12 hours')")
+    service_metadata().create_all(connection)
+    for statement in walls.rotation(service):
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql("SELECT footlights_rotate('12 hours', '2 hours')")
     connection.exec_driver_sql(walls.rights(service))
 
 

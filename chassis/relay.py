@@ -1,10 +1,11 @@
 """Publishes the outbox: at least once, in order per key, thousands of events a second.
 
-One process per service leads (a session advisory lock, held by the connection that runs every statement, so a
-leader that lost its connection cannot go on). Events of a batch are sent together and awaited together while the
-next batch is read. What Kafka has acknowledged moves to `outbox_published`, where it stays replayable for some hours;
-an event that Kafka refuses for itself is set aside in `outbox_failed` after `MAX_ATTEMPTS`. Events of a topic that is
-not there wait for it, and for nobody else.
+One process per service leads, as long as it holds a lease: the statement that reads events reads none for anybody else,
+and Kafka takes none from a producer that another leader has followed, so a leader that was frozen with events in its
+hands cannot put them behind newer ones. Events of a batch are sent together and awaited together while the next batch
+is read. What Kafka has acknowledged moves to `outbox_published`, where it stays replayable for some hours; an event
+that Kafka refuses for itself is set aside in `outbox_failed` after `MAX_ATTEMPTS`. Events of a topic that is not there
+wait for it, and for nobody else.
 """
 
 from __future__ import annotations
@@ -26,35 +27,41 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from chassis import kafka, metrics
+from chassis import housekeeping, kafka, metrics
 from chassis.db import Database
+from chassis.leases import Lease, LeaseLost
 from chassis.logging import get_logger
-from chassis.sending import Send, partition_of, send_rows
+from chassis.sending import FencedProducer, Send, partition_of, send_rows
 
 log = get_logger(__name__)
 
 BATCH = 500
-MAX_BATCH_BYTES = 1_000_000
-"""Of one partition's batch, just below what brokers accept; also the largest event."""
+EVENT_BYTES = 1_000_000
 SAFETY_POLL_SECONDS = (0.02, 0.2)
 """How often to look without being woken: at first and after being idle. Other replicas' commits do not wake us."""
 BUSY = 8
 GATHER_SECONDS = (0.025, 0.1)
 """While events keep coming, `BUSY` or more in two batches, they gather: a millisecond for each, within these limits.
 What a batch costs, here and at the broker and its readers, hardly depends on its size."""
-ACKNOWLEDGE_SECONDS = 20.0
-"""aiokafka waits for ever while the broker is down; a batch unacknowledged by then is sent again by a new producer."""
-STANDBY_SECONDS = 0.5
+ACKNOWLEDGE_SECONDS = 10.0
+"""aiokafka waits for ever while the broker is down; a batch unacknowledged by then is sent again by a new producer,
+perhaps another process's, which may reach the broker when this one cannot."""
+LEASE_SECONDS = 10.0
+AGAIN_SECONDS = (1.0, 3.0)
+"""A leader that failed pauses longer than it takes the others to see that they may try."""
+TERM_SECONDS = 86_400.0
+"""Kafka forgets after a week that a producer was fenced, if nobody has asked for its name; so a leader asks anew."""
 MISSING_TOPIC_SECONDS = (1.0, 5.0)
 """How long to look for a topic that the broker does not name, and when to look again."""
 MAX_ATTEMPTS = 3
-KEEP = "12 hours"
-LOCK = "SELECT pg_try_advisory_lock(hashtext('footlights outbox relay'))"
 
 READ = """
     SELECT id, topic, key, value, headers, attempts FROM outbox
-    WHERE id <> ALL($1::bigint[]) AND topic <> ALL($3::text[]) ORDER BY id LIMIT $2
+    WHERE id <> ALL($1::bigint[]) AND topic <> ALL($3::text[])
+      AND EXISTS (SELECT FROM lease WHERE name = $4 AND epoch = $5 AND expires_at > clock_timestamp())
+    ORDER BY id LIMIT $2
 """
+# Whoever has seen the acknowledgement may say so, also if another one leads by then.
 MOVE = """
     WITH moved AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
     INSERT INTO outbox_published (id, topic, key, value, headers, attempts, created_at)
@@ -64,10 +71,6 @@ SET_ASIDE = """
     WITH failed AS (DELETE FROM outbox WHERE id = $1 RETURNING *)
     INSERT INTO outbox_failed (id, topic, key, value, headers, attempts, created_at, reason)
     SELECT id, topic, key, value, headers, attempts, created_at, $2 FROM failed
-"""
-
-WAITING = """
-    SELECT count(*) AS n, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS age FROM outbox
 """
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -91,10 +94,20 @@ class _Batch:
 class Relay:
     """Runs until cancelled; reconnects by itself to both PostgreSQL and Kafka."""
 
-    def __init__(self, db: Database, brokers: kafka.Brokers, client_id: str) -> None:
+    def __init__(
+        self,
+        db: Database,
+        brokers: kafka.Brokers,
+        client_id: str,
+        *,
+        event_bytes: int = EVENT_BYTES,
+        lease_seconds: float = LEASE_SECONDS,
+    ) -> None:
         self._db = db
         self._brokers = brokers
         self._client_id = client_id
+        self._event_bytes = event_bytes
+        self._lease = Lease(db, "relay", lease_seconds)
         self._woken = asyncio.Event()
         self._missing: dict[str, float] = {}
         """Topics that are not there, and when to look again."""
@@ -106,46 +119,56 @@ class Relay:
         self._woken.set()
 
     async def run(self) -> None:
-        pause = 0.1
+        least, most = AGAIN_SECONDS
+        pause = 0.0
         while True:
             started = time.monotonic()
             try:
-                await self._lead()
-            except asyncio.CancelledError:
-                raise
+                await self._lease.hold(self._lead, standby=housekeeping.unsay)
             except Exception as error:
                 metrics.RELAY_RESTARTS.inc()
                 log.warning("relay reconnects", error=repr(error))
-            pause = 0.1 if time.monotonic() - started > 30 else min(pause * 2, 3)
-            await asyncio.sleep(pause)
+                pause = least if time.monotonic() - started > 30 else min(max(pause * 2, least), most)
+                await asyncio.sleep(pause)
 
     async def _lead(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(asyncio.create_task(housekeeping.keep_house(self._db)).cancel)
             connection = await self._db.pin("worker")
             stack.callback(connection.terminate)
             # If a crash forgets that events were published, they are published again; consumers skip them.
             await connection.execute("SET synchronous_commit = off")
-            while not await connection.fetchval(LOCK, timeout=10):  # noqa: ASYNC110, nobody tells of a released lock
-                await asyncio.sleep(STANDBY_SECONDS)
-            producer = await self._connect()
-            stack.push_async_callback(_abandon, producer)
-            self.leading = True
-            metrics.RELAY_LEADER.set(1)
             stack.callback(self._resign)
+            refused = True
+            while refused:
+                refused = await self._publish_until_refused(connection)
+
+    async def _publish_until_refused(self, connection: asyncpg.Connection[asyncpg.Record]) -> bool:
+        """Whether Kafka refused an event, rather than the leader's term being over. Raises whatever else went wrong."""
+        producer = await self._connect()
+        self.leading = True
+        metrics.RELAY_LEADER.set(1)
+        try:
             await self._publish(connection, producer)
+        except REFUSED as error:
+            # An idempotent producer that lost a batch cannot be trusted with the next one (aiokafka #1017).
+            log.warning("event refused: the producer is made anew", error=repr(error))
+            return True
+        finally:
+            await _abandon(producer)
+        return False
 
     def _resign(self) -> None:
         self.leading = False
         metrics.RELAY_LEADER.set(0)
 
     async def _connect(self) -> AIOKafkaProducer:
-        producer = kafka.Producer(
+        producer = FencedProducer(
             self._brokers,
+            f"{self._client_id}-{self._lease.id}",
             client_id=self._client_id,
-            enable_idempotence=True,
-            acks="all",
-            max_batch_size=MAX_BATCH_BYTES,
-            max_request_size=MAX_BATCH_BYTES,
+            max_batch_size=self._event_bytes,
+            max_request_size=self._event_bytes,
             linger_ms=0,
             request_timeout_ms=10_000,
             retry_backoff_ms=200,
@@ -160,10 +183,8 @@ class Relay:
     async def _publish(self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer) -> None:
         previous: _Batch | None = None
         idle = SAFETY_POLL_SECONDS[0]
-        upkeep_due = 0.0
-        while True:
-            if time.monotonic() >= upkeep_due:
-                upkeep_due = time.monotonic() + await self._upkeep(connection)
+        term = time.monotonic() + TERM_SECONDS
+        while time.monotonic() < term or previous is not None:
             self._woken.clear()
             batch = await self._send_next(connection, producer, previous)
             if previous is not None:
@@ -182,11 +203,15 @@ class Relay:
         self, connection: asyncpg.Connection[asyncpg.Record], producer: AIOKafkaProducer, in_flight: _Batch | None
     ) -> _Batch | None:
         waiting = [topic for topic, again in self._missing.items() if again > time.monotonic()]
-        rows = await connection.fetch(READ, in_flight.ids if in_flight else [], BATCH, waiting, timeout=30)
+        lease = self._lease
+        known = in_flight.ids if in_flight else []
+        rows = await connection.fetch(READ, known, BATCH, waiting, lease.name, lease.epoch, timeout=30)
         if not rows:
             return None
         async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
             parts = await self._by_partition(producer, rows)
+            if not lease.held:
+                raise LeaseLost(lease.name)
             sends = [send for part in parts for send in await send_rows(producer, *part)]
         return _Batch(sends) if sends else None
 
@@ -234,7 +259,6 @@ class Relay:
         if published:
             await connection.execute(MOVE, published, timeout=30)
         if trouble is not None:
-            # An idempotent producer that lost a batch cannot be trusted with the next one (aiokafka #1017).
             raise trouble
 
     async def _refused(
@@ -251,14 +275,6 @@ class Relay:
         await connection.execute(SET_ASIDE, row["id"], repr(error))
         metrics.OUTBOX_FAILED.labels(row["topic"]).inc()
         log.error("event set aside in outbox_failed", outbox_id=row["id"], topic=row["topic"], error=repr(error))
-
-    async def _upkeep(self, connection: asyncpg.Connection[asyncpg.Record]) -> float:
-        """Keeps the partitions of published events and the gauges. Returns seconds until the next time."""
-        await connection.execute("SELECT footlights_rotate($1::text::interval)", KEEP, timeout=30)
-        waiting = await connection.fetch(WAITING)
-        metrics.OUTBOX_DEPTH.set(waiting[0]["n"])
-        metrics.OUTBOX_AGE.set(float(waiting[0]["age"]))
-        return 5.0
 
 
 async def _abandon(producer: AIOKafkaProducer) -> None:

@@ -33,7 +33,7 @@ from chassis import context, inbox, kafka, metrics, tracing
 from chassis.consumer import BatchHandler, Consumer
 from chassis.db import Database
 from chassis.dead_letters import DeadLetters
-from chassis.errors import Permanent, is_passing
+from chassis.errors import Permanent, is_no_records_fault, is_passing
 from chassis.lag import Lag
 from chassis.logging import get_logger
 from chassis.settings import ServiceSettings
@@ -49,6 +49,9 @@ POLL_MS = 500
 RETRY_SECONDS = (0.1, 5.0)
 TRANSACTION_SECONDS = 0.2
 """About how long a transaction may hold its locks: people wait for the same rows. Sets how many events it gets."""
+RESUMED_SECONDS = 2.0
+"""How often a stopped consumer looks whether it may go on."""
+STOPPED = "too many dead letters: consumer stopped until an operator lets it go on"
 ATTEMPTS = 3
 """How often a record alone is tried before it is a dead letter: a lost race may succeed the second time."""
 
@@ -66,7 +69,7 @@ class ConsumerRunner:
         self._batch_size = settings.kafka_batch_size
         self._chunk = 20
         self.stopped = False
-        """True after too many dead letters; an operator must look and restart."""
+        """True after too many dead letters, until an operator has looked and says that it may go on."""
         self._settings = settings
         self._dead_letters = DeadLetters(consumer.group, settings, settings.kafka_dead_letter_limit)
         self._broker = kafka.broker(
@@ -161,8 +164,9 @@ class ConsumerRunner:
             try:
                 bad = await self._process(records)
                 if self._dead_letters.would_exceed_limit(len(bad)):
-                    await self._halt()
-                    return
+                    await self._until_resumed(len(bad))
+                    records = self._still_ours(records)
+                    continue
                 for record, reason in bad:
                     await self._dead_letters.write(record, reason)
                 await self._commit(records)
@@ -189,7 +193,7 @@ class ConsumerRunner:
         try:
             await self._apply([event for _, event in events])
         except Exception as error:
-            if is_passing(error):
+            if is_no_records_fault(error):
                 self._chunk = max(self._chunk // 2, 1)
                 raise
             log.info("batch split", records=len(events), error=repr(error))
@@ -257,7 +261,7 @@ class ConsumerRunner:
             except Permanent as error:
                 return f"permanent: {error}"
             except Exception as error:
-                if is_passing(error):
+                if is_no_records_fault(error):
                     raise
                 log.warning("event failed", event_id=str(event.id), attempt=attempt, exc_info=True)
                 reason = f"{type(error).__name__}: {error}"
@@ -276,11 +280,25 @@ class ConsumerRunner:
             # The records come again, here or elsewhere, and the inbox skips them.
             log.warning("offsets not committed", error=repr(error))
 
-    async def _halt(self) -> None:
-        self.stopped = True
-        metrics.CONSUMER_STOPPED.set(1)
-        log.critical("too many dead letters: consumer stopped; mend the cause and restart", group=self._consumer.group)
-        await self._stopping.wait()
+    async def _until_resumed(self, bad: int) -> None:
+        while not await self._dead_letters.resumed(self._db, bad):
+            if not self.stopped:
+                log.critical(STOPPED, group=self._consumer.group, remedy=f"dead-letters resume {self._consumer.group}")
+            self._say_stopped(True)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), RESUMED_SECONDS)
+                return
+        log.warning("consumer goes on, as an operator said", group=self._consumer.group)
+        self._say_stopped(False)
+
+    def _say_stopped(self, stopped: bool) -> None:
+        self.stopped = stopped
+        metrics.CONSUMER_STOPPED.set(stopped)
+
+    def _still_ours(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Without those that another replica was given meanwhile: they are its to bury."""
+        assigned = self._kafka.assignment() if self._kafka is not None else ()
+        return [record for record in records if TopicPartition(record.topic, record.partition) in assigned]
 
 
 def _measure(handled: Sequence[Event[EventData]]) -> None:

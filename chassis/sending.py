@@ -13,7 +13,22 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from chassis import outbox
+from chassis import kafka, outbox
+
+
+class FencedProducer(kafka.Producer):
+    """Idempotent, and one of its `name` at a time: starting another one ends the right of this one to be heard.
+
+    Kafka fences by transactional ids: whoever starts gets the id's producer with the next epoch, and a partition that
+    has heard of an epoch refuses an earlier one. That is all we want of it: records go without transactions (ADR 0005).
+    """
+
+    def __init__(self, brokers: kafka.Brokers, name: str, **options: Any) -> None:
+        super().__init__(brokers, transactional_id=name, acks="all", **options)
+
+    async def start(self) -> None:
+        await super().start()
+        self._txn_manager.transactional_id = None
 
 
 @dataclass(slots=True)

@@ -86,8 +86,13 @@ class ServiceSettings(KafkaSettings):
     kafka_dead_letter_limit: int = 100
     """A consumer stops after this many dead letters in an hour, so that a bad deploy does not drain a topic."""
     kafka_batch_size: int = 500
+    kafka_event_bytes: int = Field(1_000_000, ge=16_384)
+    """The largest event, and the most that is sent to a partition at once: just below what the brokers accept."""
     kafka_instance: str = ""
-    """Names this replica in its consumer group, so that it gets its partitions back at once after a restart."""
+    """Names this replica in its consumer group, so that it gets its partitions back at once after a restart. It must be
+    another for each replica, and the same after a restart; without it a replica leaves the group when it stops."""
+    leader_lease_seconds: float = Field(10.0, ge=1, le=60)
+    """A replica that leads (relay, jobs done alone) and is frozen or cut off is followed by another after this time."""
 
     auth_jwks_url: str = "http://127.0.0.1:8000/.well-known/jwks.json"
     auth_jwks: str = ""

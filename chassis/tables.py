@@ -1,4 +1,4 @@
-"""Tables that every service's database has: outbox, inbox and idempotency keys."""
+"""Tables that every service's database has: outbox, inbox, idempotency keys, leases and what operators say."""
 
 from __future__ import annotations
 
@@ -59,6 +59,24 @@ def attach(metadata: MetaData) -> None:
         Column("body", LargeBinary),
         Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Index(None, "created_at"),
+    )
+    Table(
+        "lease",
+        metadata,
+        Column("name", Text, primary_key=True),
+        Column("id", Uuid, nullable=False, server_default=func.gen_random_uuid()),
+        Column("holder", Text, nullable=False),
+        Column("backend", Integer, nullable=False),
+        Column("epoch", BigInteger, nullable=False, server_default="1"),
+        Column("expires_at", DateTime(timezone=True), nullable=False),
+        Index(None, "name", "epoch", unique=True),
+    )
+    Table(
+        "resumption",
+        metadata,
+        Column("consumer", Text, primary_key=True),
+        Column("allowed", Integer, nullable=False),
+        Column("resumed_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     )
 
 

@@ -7,29 +7,42 @@ tables at once. They are plain SQL and import nothing, because `make up` needs t
 
 from __future__ import annotations
 
+# A partition is made beside the table and attached, which waits for no reader; to make it in place, or to drop it, one
+# must have the table alone. So a reader as long as a backup only puts off the dropping, and writers that come behind an
+# attempt to drop wait for a tenth of a second.
 ROTATE = """
-CREATE OR REPLACE FUNCTION footlights_rotate(keep interval) RETURNS void
+CREATE OR REPLACE FUNCTION footlights_rotate(keep interval, ahead interval DEFAULT '24 hours') RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     hour timestamptz;
     name text;
+    now_hour text := 'outbox_published_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDDHH24');
 BEGIN
     -- The relay calls this as the worker role, which may not create tables itself.
-    FOR hour IN SELECT generate_series(date_trunc('hour', now()), date_trunc('hour', now()) + '2 hours', '1 hour') LOOP
+    FOR hour IN SELECT generate_series(date_trunc('hour', now()), now() + ahead, '1 hour') LOOP
         name := 'outbox_published_' || to_char(hour AT TIME ZONE 'UTC', 'YYYYMMDDHH24');
         IF to_regclass(name) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF outbox_published FOR VALUES FROM (%L) TO (%L)',
-                           name, hour, hour + interval '1 hour');
+            EXECUTE format('CREATE TABLE %I (LIKE outbox_published INCLUDING ALL)', name);
             EXECUTE format('REVOKE ALL ON %I FROM {service}_api', name);
+            EXECUTE format('ALTER TABLE outbox_published ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                           name, hour, hour + interval '1 hour');
         END IF;
     END LOOP;
+    PERFORM set_config('lock_timeout', '100ms', true);
     FOR name IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'outbox_published'::regclass
           AND c.relname < 'outbox_published_' || to_char((now() - keep) AT TIME ZONE 'UTC', 'YYYYMMDDHH24')
+        ORDER BY c.relname
     LOOP
-        EXECUTE format('DROP TABLE %I', name);
+        BEGIN
+            EXECUTE format('DROP TABLE %I', name);
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            EXIT;
+        END;
     END LOOP;
+    RETURN (SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'outbox_published'::regclass AND c.relname > now_hour);
 END $$
 """
 
@@ -45,7 +58,7 @@ BEGIN
     FOR name IN
         SELECT c.relname FROM pg_class c
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-          AND (c.relname IN ('outbox', 'outbox_failed', 'inbox', 'alembic_version')
+          AND (c.relname IN ('outbox', 'outbox_failed', 'inbox', 'lease', 'resumption', 'alembic_version')
                OR c.relname LIKE 'outbox\\_published%')
     LOOP
         EXECUTE format('REVOKE ALL ON %I FROM {service}_api', name);
@@ -63,17 +76,18 @@ BEGIN
         CREATE POLICY worker ON idempotency_key TO {service}_worker USING (true) WITH CHECK (true);
     END IF;
 
-    IF to_regprocedure('footlights_rotate(interval)') IS NOT NULL THEN
-        REVOKE EXECUTE ON FUNCTION footlights_rotate(interval) FROM PUBLIC, {service}_api;
-        GRANT EXECUTE ON FUNCTION footlights_rotate(interval) TO {service}_worker;
+    IF to_regprocedure('footlights_rotate(interval, interval)') IS NOT NULL THEN
+        REVOKE EXECUTE ON FUNCTION footlights_rotate(interval, interval) FROM PUBLIC, {service}_api;
+        GRANT EXECUTE ON FUNCTION footlights_rotate(interval, interval) TO {service}_worker;
     END IF;
 END $$
 """
 
 
-def rotation(service: str) -> str:
-    """Makes the function that keeps the partitions of published events."""
-    return ROTATE.replace("{service}", service)
+def rotation(service: str) -> tuple[str, ...]:
+    """Statements that make the function which keeps the partitions of published events: it returns for how many hours
+    beyond this one there are any. An older form of it goes, because both would be meant by one argument."""
+    return "DROP FUNCTION IF EXISTS footlights_rotate(interval)", ROTATE.replace("{service}", service)
 
 
 def rights(service: str) -> str:

@@ -74,6 +74,21 @@ def replay(
     console.print(f"Replayed {done} of {len(letters)} dead letters.{left_out}")
 
 
+@app.command()
+def resume(
+    group: Group,
+    allow: Annotated[int, typer.Option(min=0, help="So many more than the limit may die in the next hour")] = 100,
+) -> None:
+    """Let a consumer go on that stopped because of too many dead letters: after a look at what is wrong with them.
+
+    The records that it stopped for become dead letters, and can be replayed when the cause is mended. Of a hundred or
+    more of them in a batch, each batch stops it again, unless more are allowed.
+    """
+    url = Surroundings.find().database(_known(group))
+    asyncio.run(dead_letters.resume(url, group, allow))
+    console.print(f"{group} goes on within seconds. Up to {allow} more records than its limit may die in an hour.")
+
+
 def _known(group: str) -> str:
     if group not in CONSUMER_GROUPS:
         raise typer.BadParameter(f"the groups are {', '.join(CONSUMER_GROUPS)}")

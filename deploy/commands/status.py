@@ -93,7 +93,7 @@ async def _show(found: Surroundings, parts: list[Part]) -> bool:
 
 
 async def _health(name: str, url: str) -> str:
-    path = "/readyz" if name in SERVICES else "/healthz"
+    path = "/statusz" if name in SERVICES else "/healthz"
     try:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as client, client.get(url + path) as answer:

@@ -235,7 +235,7 @@ class Platform:
                 group.create_task(self._until_ready(name))
 
     async def _until_ready(self, name: str) -> None:
-        path = "/healthz" if name in ("sandbox", "mail") else "/readyz"
+        path = "/healthz" if name in ("sandbox", "mail") else "/statusz"
         await until_ready(self._children[name], self.urls[name] + path)
         self._watch.wanted.add(name)
         self._report(name, "ready")

@@ -30,7 +30,7 @@ from services.gateway.settings import Settings
 
 log = get_logger(__name__)
 
-OPERATED = frozenset({"/metrics", "/readyz"})
+OPERATED = frozenset({"/metrics", "/readyz", "/statusz"})
 """Our own such paths: for whoever runs the platform, from inside."""
 WITHOUT_COOKIE = frozenset({"/auth/sign-in", "/auth/register"})
 """Start a session, whatever cookie is there: no session to protect, but the page must be ours."""

@@ -63,6 +63,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.shows = shows
     app.state.documents = Documents(app, settings, forwarder)
     app.state.checks |= {"live": _is_ready(tail), "signing": _signing(app, tokens)}
+    app.state.ready["signing"] = app.state.checks["signing"]
     app.state.exempt = Networks(settings.exempt_networks)
     app.add_middleware(Front, settings=settings, identities=identities, forwarder=forwarder, exempt=app.state.exempt)
     return app

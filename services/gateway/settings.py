@@ -55,7 +55,7 @@ class Settings(ServiceSettings):
     rate_exempt: str | None = None
     """Networks without a limit. Unset: this machine in development, none in production."""
     operator_networks: str = PRIVATE
-    """Networks that /metrics and /readyz answer, and only to requests that no proxy has forwarded."""
+    """Networks that /metrics, /readyz and /statusz answer, and only to requests that no proxy has forwarded."""
     sign_in_failures: int = 10
     """Wrong passwords for an account from one address in 15 minutes; five times as many in all for either."""
 

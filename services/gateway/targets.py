@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from services.gateway.errors import BadRequest, NoSuchService
 
-INTERNAL = frozenset({"metrics", "healthz", "readyz", "docs", "redoc", "openapi.json"})
+INTERNAL = frozenset({"metrics", "healthz", "readyz", "statusz", "docs", "redoc", "openapi.json"})
 """Paths of a service that only its operators see."""
 PREFIX = b"/api/"
 PLAIN = re.compile(rb"[A-Za-z0-9_~!$&'()*+,;=:@/-]*")

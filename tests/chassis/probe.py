@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -18,12 +19,11 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import migrations, outbox
+from chassis import migrations, outbox, relay, sending
 from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.errors import Permanent
 from chassis.postgres import engine as engine_of
-from chassis.relay import Relay
 from chassis.runner import ConsumerRunner
 from chassis.settings import ServiceSettings
 from contracts.crm import CustomerChanged
@@ -80,6 +80,10 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         yield db
     finally:
         await db.close()
+
+
+def relay_of(db: Database, settings: ServiceSettings) -> relay.Relay:
+    return relay.Relay(db, settings.kafka_bootstrap_servers, "probe-relay", lease_seconds=settings.leader_lease_seconds)
 
 
 def changed(customer: UUID, name: str) -> CustomerChanged:
@@ -171,13 +175,14 @@ async def names_on_topic(kafka: Kafka, customers: set[UUID], topic: str = TOPIC)
     return found
 
 
-async def run_process(role: str, group: str, urls: DatabaseUrls, kafka: Kafka, crash: str = "") -> Any:
-    """The relay or the consumer as a process of its own, which dies at a named point if told so."""
+async def run_process(role: str, group: str, urls: DatabaseUrls, kafka: Kafka, crash: str = "", **more: str) -> Any:
+    """The relay or the consumer as a process of its own, which dies or freezes at a named point if told so."""
     environment = {
         **os.environ,
         **urls.environment(),
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "PROBE_CRASH": crash,
+        **more,
     }
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.chassis.probe", role, group, env=environment
@@ -189,15 +194,25 @@ async def _main(role: str, group: str) -> None:
     crash = os.environ["PROBE_CRASH"]
     async with database(settings) as db:
         if role == "relay":
-            relay = Relay(db, settings.kafka_bootstrap_servers, "probe")
+            publisher = relay_of(db, settings)
             if crash == "after send":
-                relay._settle = _die_when_sent  # type: ignore[method-assign]
-            await relay.run()
+                publisher._settle = _die_when_sent  # type: ignore[method-assign]
+            if crash.startswith("before send"):
+                relay.send_rows = _freeze_once  # type: ignore[attr-defined]
+            if crash.endswith("unfenced"):
+                publisher._client_id = "another-name"
+            await publisher.run()
         else:
             runner = ConsumerRunner(consumer(group), db, settings)
             if crash == "before offsets":
                 runner._commit = _die  # type: ignore[method-assign]
             await runner.run()
+
+
+async def _freeze_once(*arguments: Any) -> Any:
+    relay.send_rows = sending.send_rows  # type: ignore[attr-defined]
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return await sending.send_rows(*arguments)
 
 
 async def _die_when_sent(_: Any, batch: Any) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
-from chassis import dead_letters, inbox
+from chassis import dead_letters, inbox, metrics
+from chassis import runner as runner_module
 from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.relay import Relay
@@ -187,6 +189,47 @@ async def test_too_many_dead_letters_stop_the_consumer_with_the_records_kept(
         await eventually(lambda: _unread(runner))
         assert await _unread(runner)
     assert await tally(db, customer) == []
+
+
+async def test_an_operator_lets_a_stopped_consumer_go_on_in_all_replicas(
+    db: Database, kafka: Kafka, urls: DatabaseUrls, tallies: Consumer, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than the limit have come at once, so a restart alone would stop it again."""
+    monkeypatch.setattr(runner_module, "RESUMED_SECONDS", 0.1)
+    settings = probe.settings_for(urls, kafka, kafka_dead_letter_limit=3)
+    customer, others = uuid4(), new_customers(1)
+    await produce(kafka, [record_of(changed(customer, "bug")) for _ in range(8)])
+    await produce(kafka, [record_of(changed(customer, "fine"))])
+    runner = ConsumerRunner(tallies, db, settings)
+    async with running(runner.run()):
+        await eventually(lambda: runner.stopped, timeout=60)
+        await dead_letters.resume(urls.worker, group, 4)
+        await eventually(lambda: not runner.stopped, timeout=60)
+        assert runner.ready
+        assert metrics.CONSUMER_STOPPED._value.get() == 0
+        assert len(await eventually(lambda: _letters(kafka, customer, 8), timeout=60)) == 8, "each once"
+        assert await _has(db, customer, "fine")
+        # The word counts for an hour and for a number: not for ever, and not for whatever may come.
+        await produce(kafka, [record_of(changed(customer, "bug")) for _ in range(8)])
+        await eventually(lambda: runner.stopped, timeout=60)
+    latecomer = ConsumerRunner(tallies, db, settings)
+    async with running(latecomer.run()):
+        await produce(kafka, [record_of(changed(others[0], "heard"))])
+        await eventually(lambda: _has(db, others[0], "heard"), timeout=60)
+
+
+async def test_a_word_of_yesterday_lets_nobody_go_on(db: Database, urls: DatabaseUrls, group: str) -> None:
+    letters = dead_letters.DeadLetters(group, "127.0.0.1:1", 3)
+    await dead_letters.resume(urls.worker, group, 10)
+    async with db.as_worker() as session:
+        await session.execute(text("UPDATE resumption SET resumed_at = now() - interval '61 minutes'"))
+    assert not await letters.resumed(db, 5)
+    await dead_letters.resume(urls.worker, group, 10)
+    assert letters.would_exceed_limit(13)
+    assert await letters.resumed(db, 5)
+    assert not letters.would_exceed_limit(13)
+    assert letters.would_exceed_limit(14)
+    assert not await letters.resumed(db, 5), "a word is followed once"
 
 
 async def _unread(runner: ConsumerRunner) -> bool:

@@ -234,17 +234,20 @@ async def test_errors_say_what_is_wrong_and_hide_what_is_ours(call: Client, orga
     assert (await call("GET", "/nowhere"))[0] == 404
 
 
-async def test_readiness_names_the_part_that_is_missing(
-    call: Client, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+async def test_the_state_names_the_part_that_is_missing_and_does_not_take_the_replica_out_of_service(
+    call: Client, app: FastAPI
 ) -> None:
-    assert (await call("GET", "/readyz"))[:2] == (200, {"status": "ok", "parts": {"database": "ok", "keys": "ok"}})
+    well = (200, {"status": "ok", "parts": {"database": "ok", "keys": "ok"}})
+    assert (await call("GET", "/readyz"))[:2] == well
+    assert (await call("GET", "/statusz"))[:2] == well
 
     async def gone() -> bool:
         raise OSError("connection refused")
 
     app.state.checks["database"] = gone
-    status, body, _ = await call("GET", "/readyz")
+    status, body, _ = await call("GET", "/statusz")
     assert (status, body["parts"]["database"]) == (503, "OSError: connection refused")
+    assert (await call("GET", "/readyz"))[:2] == well
     assert (await call("GET", "/healthz"))[0] == 200
 
 

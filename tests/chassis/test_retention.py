@@ -1,25 +1,20 @@
-"""What is forgotten, and that one replica does for all what only one should. On a real PostgreSQL."""
+"""What is forgotten, on a real PostgreSQL."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 from sqlalchemy import text
 
 from chassis import walls
 from chassis.db import Database
-from chassis.jobs import LOCK, Job, Turn, run_forever
 from chassis.retention import Rule, forget, of_every_service, retention_job
 from chassis.settings import ServiceSettings
-from deploy.platform.databases import DatabaseUrls
 from deploy.platform.ports import SERVICES
 from tests.chassis import probe
-from tests.harness import Postgres, eventually
+from tests.harness import Postgres
 
 
 async def ages(db: Database) -> list[int]:
@@ -79,70 +74,4 @@ async def test_every_service_can_forget_what_it_says_it_forgets(postgres: Postgr
     async with probe.database(settings) as db:
         assert await retention_job(rules).run(db) == 0
     await postgres.drop_database(urls)
-    assert "DELETE FROM" not in walls.rotation(service)
-
-
-KILL = """
-    SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-    WHERE locktype = 'advisory' AND granted AND datname = current_database()
-"""
-
-
-class Diary:
-    """A job that notes in whose name it ran."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def job(self, name: str) -> Job:
-        async def run(_: Any) -> int:
-            self.lines.append(name)
-            return 0
-
-        return Job("diary", 0.02, run, alone=True, leave=lambda: self.lines.append(f"{name} left"))
-
-
-async def test_a_job_done_alone_runs_in_one_replica_and_moves_when_that_one_dies(
-    db: Database, urls: DatabaseUrls
-) -> None:
-    diary = Diary()
-    first, second = Turn(db), Turn(db)
-    one = asyncio.create_task(run_forever(diary.job("first"), db, first))
-    two: asyncio.Task[None] | None = None
-    try:
-        await eventually(lambda: len(diary.lines) > 3)
-        two = asyncio.create_task(run_forever(diary.job("second"), db, second))
-        await eventually(lambda: len(diary.lines) > 10)
-        assert set(diary.lines) == {"first"}
-        one.cancel()
-        colleague = await asyncpg.connect(urls.worker)
-        await colleague.execute(KILL)
-        await colleague.close()
-        await eventually(lambda: "second" in diary.lines)
-    finally:
-        for task in (one, two):
-            if task is not None:
-                task.cancel()
-        first.give_up()
-        second.give_up()
-
-
-async def test_a_replica_whose_turn_is_over_unsays_what_it_said(db: Database, urls: DatabaseUrls) -> None:
-    diary = Diary()
-    turn = Turn(db)
-    work = asyncio.create_task(run_forever(diary.job("first"), db, turn))
-    await eventually(lambda: diary.lines)
-    # One who waits in the queue has the lock the moment it is free: the first cannot take it back.
-    other = await asyncpg.connect(urls.worker)
-    waits = text("SELECT true FROM pg_locks WHERE pid = :pid AND NOT granted")
-    try:
-        waiting = asyncio.create_task(other.execute(LOCK.replace("pg_try_advisory_lock", "pg_advisory_lock")))
-        async with db.as_worker() as session:
-            await eventually(lambda: session.scalar(waits, {"pid": other.get_server_pid()}))
-        turn.give_up()
-        await waiting
-        await eventually(lambda: diary.lines[-1] == "first left")
-    finally:
-        work.cancel()
-        turn.give_up()
-        other.terminate()
+    assert "DELETE FROM" not in "".join(walls.rotation(service))

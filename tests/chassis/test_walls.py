@@ -19,8 +19,8 @@ RIGHTS = """
     FROM pg_class c
     CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS wanted (privilege)
     WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
-      AND (c.relname IN ('outbox', 'outbox_failed', 'inbox', 'idempotency_key', 'alembic_version')
-           OR c.relname LIKE 'outbox\\_published%')
+      AND (c.relname IN ('outbox', 'outbox_failed', 'inbox', 'idempotency_key', 'lease', 'resumption')
+           OR c.relname = 'alembic_version' OR c.relname LIKE 'outbox\\_published%')
       AND has_table_privilege($1, c.oid, wanted.privilege)
     GROUP BY c.relname
 """
@@ -34,7 +34,7 @@ async def test_the_api_role_of_every_service_has_no_more_rights_than_it_needs(po
         api = f"{service}_api"
         rights = {row[0]: row[1] for row in await connection.fetch(RIGHTS, api)}
         assert rights == {"outbox": "INSERT", "idempotency_key": "INSERT SELECT UPDATE"}
-        function = "footlights_rotate(interval)"
+        function = "footlights_rotate(interval, interval)"
         assert not await connection.fetchval("SELECT has_function_privilege($1, $2, 'EXECUTE')", api, function)
         assert await connection.fetchval(
             "SELECT has_function_privilege($1, $2, 'EXECUTE')", f"{service}_worker", function

@@ -211,6 +211,6 @@ async def stage(postgres: Postgres, kafka: Kafka, mail: MailCatcher, sms: SmsSer
 
 
 async def _ready(http: aiohttp.ClientSession, url: str) -> bool:
-    async with http.get(f"{url}/readyz") as answer:
+    async with http.get(f"{url}/statusz") as answer:
         assert answer.status == 200, await answer.text()
         return True

@@ -18,7 +18,7 @@ from contracts.accounts import Role
 from tests.flows.stage import EVERY_ROLE, Stage
 from tests.harness import TokenMint
 
-HIDDEN = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
+HIDDEN = {"/healthz", "/readyz", "/statusz", "/metrics", "/openapi.json"}
 """Of a service; not reachable through the gateway."""
 
 ON_SALE = {"show_id", "offer_id"}

@@ -154,7 +154,7 @@ async def gateway(serve_gateway: Serve) -> AsyncIterator[Gateway]:
     async with serve_gateway() as running:
 
         async def ready() -> bool:
-            return (await running.ask("GET", "/readyz"))[0] == 200
+            return (await running.ask("GET", "/statusz"))[0] == 200
 
         await eventually(ready)
         yield running

@@ -141,17 +141,20 @@ async def test_there_are_no_other_assets(gateway: Gateway) -> None:
         assert (await gateway.ask("GET", path))[0] in (400, 404)
 
 
-async def test_readiness_names_its_parts(gateway: Gateway) -> None:
-    status, body = await gateway.ask("GET", "/readyz")
+async def test_the_state_names_its_parts(gateway: Gateway) -> None:
+    status, body = await gateway.ask("GET", "/statusz")
     assert (status, body["status"]) == (200, "ok")
     assert set(body["parts"]) >= {"database", "keys", "live", "signing"}
+    status, body = await gateway.ask("GET", "/readyz")
+    assert (status, set(body["parts"])) == (200, {"database", "keys", "signing"}), "all that needs no Kafka"
 
 
 async def test_not_ready_without_a_database_or_kafka(serve_gateway: Serve, gateway: Gateway) -> None:
     async with serve_gateway(
         gateway.app.state.urls, kafka_bootstrap_servers="127.0.0.1:1", database_worker_url="postgresql://127.0.0.1:1/x"
     ) as lonely:
-        status, body = await lonely.ask("GET", "/readyz")
+        assert (await lonely.ask("GET", "/readyz"))[0] == 503, "it has not seen its database yet"
+        status, body = await lonely.ask("GET", "/statusz")
         assert status == 503
         assert body["parts"]["live"] == "not ready"
         assert body["parts"]["database"] != "ok"
@@ -173,7 +176,7 @@ async def test_metrics_are_exposed(gateway: Gateway) -> None:
 
 async def test_metrics_and_readiness_are_not_for_the_public(serve_gateway: Serve, gateway: Gateway) -> None:
     async with serve_gateway(operator_networks="10.0.0.0/8") as far:
-        for path in ("/metrics", "/readyz"):
+        for path in ("/metrics", "/readyz", "/statusz"):
             forwarded = await gateway.ask("GET", path, headers={"X-Forwarded-For": "127.0.0.1"})
             assert (forwarded[0], forwarded[1]["type"]) == (404, "/problems/no-such-service")
             assert (await far.ask("GET", path))[0] == 404

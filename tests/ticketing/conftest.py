@@ -67,7 +67,7 @@ async def service_url(
     async with serve(create(settings_for(urls, tokens, kafka, **more))) as url:
 
         async def ready() -> bool:
-            async with http.get(f"{url}/readyz") as answer:
+            async with http.get(f"{url}/statusz") as answer:
                 return answer.status == 200
 
         await eventually(ready, timeout=60)

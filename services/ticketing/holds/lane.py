@@ -21,7 +21,7 @@ from uuid import UUID
 
 import asyncpg
 
-from chassis.errors import is_passing
+from chassis.errors import READ_ONLY, is_passing
 from chassis.logging import get_logger
 from services.ticketing import metrics
 from services.ticketing.errors import OutcomeUnknown, SaleBusy
@@ -37,8 +37,8 @@ RACES = 5
 """How often a batch that lost a race is run again whole, before it is split."""
 ATTEMPTS = 4
 """How often a hold alone is tried when the database refuses it for a reason that does not pass by itself."""
-GONE = ("08", "57P")
-"""SQLSTATE classes of a connection that is gone."""
+GONE = ("08", "57P", READ_ONLY)
+"""SQLSTATE classes of a connection that is gone, or leads to what is no primary any more."""
 STATEMENT_SECONDS = 8.0
 ANSWER_SECONDS = 15.0
 """A request is answered long before this; it is here so that none waits for ever."""
