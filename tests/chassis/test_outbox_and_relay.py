@@ -250,3 +250,22 @@ async def test_housekeeping_that_fails_is_told_and_tried_again(
             await eventually(lambda: metrics.OUTBOX_HOURS_AHEAD._value.get() == 24, timeout=60)
     finally:
         await vacuum.close()
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def test_the_outbox_is_measured_while_kafka_is_away_and_by_the_leader_alone(db: Database) -> None:
+    await probe.publish(db, [changed(uuid4(), str(n)) for n in range(3)])
+    metrics.OUTBOX_DEPTH.set(0)
+    async with running(Relay(db, "127.0.0.1:1", "probe").run()):
+        await eventually(lambda: metrics.OUTBOX_DEPTH._value.get() == 3, timeout=60)
+    metrics.OUTBOX_DEPTH.set(3)
+    leader = Lease(db, "relay", 30)
+    async with running(leader.hold(_for_ever)):
+        await eventually(lambda: leader.held, timeout=60)
+        standing_by = asyncio.create_task(Relay(db, "127.0.0.1:1", "probe").run())
+        await eventually(lambda: metrics.OUTBOX_DEPTH._value.get() == 0, timeout=60)
+        assert metrics.RELAY_LEADER._value.get() == 0
+        standing_by.cancel()
