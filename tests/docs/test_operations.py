@@ -19,8 +19,8 @@ PAGE = (ROOT / "docs" / "operations.md").read_text()
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/settings.py"))
 
 
-CHANGED = {"port"}
-"""Of all services, with another default in each."""
+CHANGED = {"port", "client_connections", "client_unfinished"}
+"""Of all services, with another default in some."""
 
 
 def section(title: str) -> str:

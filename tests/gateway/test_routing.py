@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
+import logging
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -374,3 +376,14 @@ async def test_what_found_no_connection_is_sent_when_there_is_one(
             assert await asking == (201, "ok")
             server.close()
     assert [len(body) > len(MEGABYTE) * 3 for body in seen] == [False, True]
+
+
+async def test_links_are_in_no_log_while_a_service_is_away(serve_gateway: Serve) -> None:
+    token = f"eyJ{'hbGciOiJIUzI1NiJ9'}.{'c2VjcmV0' * 5}.{'c2lnbmVk' * 5}"
+    async with serve_gateway(ticketing_url="http://127.0.0.1:1") as gateway:
+        lines = io.StringIO()
+        logging.getLogger().handlers[0].setStream(lines)  # type: ignore[attr-defined]
+        for path in (f"/documents/{token}", f"/x?key={token}"):
+            assert (await gateway.ask("GET", f"/api/ticketing{path}"))[0] == 503
+    assert "service failed" in lines.getvalue()
+    assert token[:30] not in lines.getvalue()
