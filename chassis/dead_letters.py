@@ -20,6 +20,7 @@ from sqlalchemy import text
 from chassis import kafka, metrics, postgres
 from chassis.db import Database
 from chassis.logging import get_logger
+from contracts.envelope import EventData
 from contracts.topics import dead_letter_topic
 
 log = get_logger(__name__)
@@ -34,6 +35,10 @@ RESUME = """
     INSERT INTO resumption (consumer, allowed) VALUES ($1, $2)
     ON CONFLICT (consumer) DO UPDATE SET allowed = excluded.allowed, resumed_at = clock_timestamp()
 """
+PARKED = """
+    SELECT type, count(*), min(parked_at) FROM parked WHERE consumer = $1 GROUP BY type ORDER BY min(parked_at), type
+"""
+GIVE_UP = "DELETE FROM parked WHERE consumer = $1 AND type = $2 RETURNING topic, partition, record_offset"
 RESUMED = text("""
     SELECT resumed_at, allowed FROM resumption WHERE consumer = :consumer
       AND resumed_at > :before AND resumed_at > clock_timestamp() - make_interval(secs => :window)
@@ -195,6 +200,27 @@ async def resume(database_url: str, group: str, allowed: int) -> None:
     connection = await postgres.connect(database_url)
     try:
         await connection.execute(RESUME, group, allowed)
+    finally:
+        await connection.close()
+
+
+async def parked(database_url: str, group: str) -> list[tuple[str, int, datetime]]:
+    """What waits for a version that knows it, or behind such: type, number, since when."""
+    connection = await postgres.connect(database_url)
+    try:
+        return [tuple(row) for row in await connection.fetch(PARKED, group)]
+    finally:
+        await connection.close()
+
+
+async def give_up_parked(database_url: str, group: str, event_type: str) -> int:
+    """Forgets the parked records of a type that no version will know, so that what waits behind them goes on. Those of
+    a known type are only waiting. Returns how many it were."""
+    if event_type in EventData.known:
+        return 0
+    connection = await postgres.connect(database_url)
+    try:
+        return len(await connection.fetch(GIVE_UP, group, event_type))
     finally:
         await connection.close()
 

@@ -27,6 +27,10 @@ RELAY_RESTARTS = Counter("footlights_relay_restarts_total", "Times the relay had
 
 EVENTS_HANDLED = Counter("footlights_events_handled_total", "Events handled", ["type"])
 EVENTS_SKIPPED = Counter("footlights_events_skipped_total", "Records not handled", ["reason"])
+EVENTS_PARKED = Gauge(
+    "footlights_events_parked", "Records that wait for a version that knows their type, or behind one"
+)
+EVENTS_PARKED_AGE = Gauge("footlights_events_parked_oldest_seconds", "How long the oldest of them has waited")
 EVENT_AGE = Histogram(
     "footlights_event_age_seconds", "Time from an event to its handling, of the oldest in each batch", buckets=SECONDS
 )

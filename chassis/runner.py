@@ -1,9 +1,9 @@
-"""Handles events: at least once from Kafka, effects exactly once, and a bad record never blocks a partition.
+"""Reads events: at least once from Kafka, effects exactly once, and a bad record never blocks a partition.
 
-A part of a batch is one transaction: inbox, effects and new events commit together; then the offsets. If it fails
-for a passing reason (database gone, deadlock) it is tried again in place, for as long as it takes; for any other,
-each record gets a transaction of its own and the bad ones go to the dead letters. A record that is no event of ours is
-a dead letter; an event of an unknown type, or one nobody handles, is counted and skipped.
+What a batch does is committed (`chassis.handling`), then its offsets. A batch that fails through no fault of its
+records is tried again in place, for as long as it takes. A bad record, and one that is no event of ours, goes to the
+dead letters. An event of a type that this version does not know waits for one that does (`chassis.parking`); one that
+nobody handles here is counted and skipped.
 
 A consumer that fails, or stands still before waiting records, is made anew: after an answer that it does not know,
 aiokafka goes on without the part of itself that got it, and says so or not.
@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -26,16 +23,16 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
-from opentelemetry.trace import SpanKind
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context, inbox, kafka, metrics, tracing
-from chassis.consumer import BatchHandler, Consumer
+from chassis import kafka, metrics
+from chassis.consumer import Consumer
 from chassis.db import Database
 from chassis.dead_letters import DeadLetters
-from chassis.errors import Permanent, is_no_records_fault, is_passing
+from chassis.errors import is_passing
+from chassis.handling import Bad, Handling
 from chassis.lag import Lag
 from chassis.logging import get_logger
+from chassis.parking import Key, Parked, Parking, is_of_topic, key_of
 from chassis.settings import ServiceSettings
 from contracts.envelope import Event, EventData, MalformedEvent, UnknownEventType, decode, type_of
 
@@ -47,13 +44,9 @@ MEASURE_SECONDS = 5.0
 POLL_MS = 500
 """A poll ends as soon as there are records; this is how often it is begun anew while there are none."""
 RETRY_SECONDS = (0.1, 5.0)
-TRANSACTION_SECONDS = 0.2
-"""About how long a transaction may hold its locks: people wait for the same rows. Sets how many events it gets."""
 RESUMED_SECONDS = 2.0
 """How often a stopped consumer looks whether it may go on."""
 STOPPED = "too many dead letters: consumer stopped until an operator lets it go on"
-ATTEMPTS = 3
-"""How often a record alone is tried before it is a dead letter: a lost race may succeed the second time."""
 
 
 class ConsumerRunner:
@@ -67,7 +60,9 @@ class ConsumerRunner:
         self._busy = False
         """Whether records are being handled."""
         self._batch_size = settings.kafka_batch_size
-        self._chunk = 20
+        self._handling = Handling(consumer, db)
+        self._parking = Parking(consumer.group, db)
+        self._assigned: frozenset[TopicPartition] = frozenset()
         self.stopped = False
         """True after too many dead letters, until an operator has looked and says that it may go on."""
         self._settings = settings
@@ -139,6 +134,7 @@ class ConsumerRunner:
                 return
             if self._kafka is not None:
                 await lag.measure(self._kafka, self._busy)
+            await self._replay()
         log.error("consumer stands still before waiting records, and is made anew", group=self._consumer.group)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> tuple[Record, ...]:
@@ -179,94 +175,81 @@ class ConsumerRunner:
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, RETRY_SECONDS[1])
 
-    async def _process(self, records: Sequence[Record]) -> list[tuple[Record, str]]:
+    async def _process(self, records: Sequence[Record]) -> Bad[Record]:
         """Applies the records' effects. Returns those that cannot be handled, with the reason."""
-        events, bad = self._decode(records)
-        while events:
-            chunk, events = events[: self._chunk], events[self._chunk :]
-            bad += await self._process_chunk(chunk)
-        return bad
+        await self._look_for_parked()
+        events, bad, later = self._decode(records)
+        await self._parking.park(later)
+        return bad + await self._handling.apply(events)
 
-    async def _process_chunk(self, events: Sequence[tuple[Record, Event[EventData]]]) -> list[tuple[Record, str]]:
-        """One transaction for all, or one for each if that fails."""
-        started = time.monotonic()
-        try:
-            await self._apply([event for _, event in events])
-        except Exception as error:
-            if is_no_records_fault(error):
-                self._chunk = max(self._chunk // 2, 1)
-                raise
-            log.info("batch split", records=len(events), error=repr(error))
-            reasons = [(record, await self._apply_alone(event)) for record, event in events]
-            return [(record, reason) for record, reason in reasons if reason]
-        self._adapt(len(events), time.monotonic() - started)
-        return []
-
-    def _adapt(self, done: int, seconds: float) -> None:
-        if seconds > 2 * TRANSACTION_SECONDS:
-            self._chunk = max(self._chunk // 2, 1)
-        elif done == self._chunk and seconds < TRANSACTION_SECONDS / 2:
-            self._chunk *= 2
+    async def _look_for_parked(self) -> None:
+        consumer = self._kafka
+        assigned = frozenset(consumer.assignment()) if consumer is not None else frozenset()
+        if self._parking.keys or assigned != self._assigned:
+            await self._parking.look()
+            self._assigned = assigned
 
     def _decode(
         self, records: Sequence[Record]
-    ) -> tuple[list[tuple[Record, Event[EventData]]], list[tuple[Record, str]]]:
+    ) -> tuple[list[tuple[Record, Event[EventData]]], Bad[Record], list[tuple[Record, str]]]:
+        """Events to handle now, bad records with the reason, and records that wait, with their type."""
         events: list[tuple[Record, Event[EventData]]] = []
-        bad: list[tuple[Record, str]] = []
+        bad: Bad[Record] = []
+        later: list[tuple[Record, str]] = []
+        parked = self._parking.keys
         for record in records:
             name = type_of(record.headers)
             if name in EventData.known and not self._consumer.handles(name):
                 metrics.EVENTS_SKIPPED.labels("not ours").inc()
                 continue
             try:
-                events.append((record, decode(record.headers, record.value)))
+                event = decode(record.headers, record.value)
             except UnknownEventType:
-                metrics.EVENTS_SKIPPED.labels("unknown type").inc()
+                if not is_of_topic(name, record.topic):
+                    metrics.EVENTS_SKIPPED.labels("foreign type").inc()
+                    continue
+                parked.add(key_of(record))
+                later.append((record, name or ""))
+                log.warning("event of an unknown type waits for a version that knows it", type=name)
             except MalformedEvent as error:
                 bad.append((record, f"malformed: {error}"))
-        return events, bad
-
-    async def _apply(self, events: Sequence[Event[EventData]]) -> None:
-        async with self._db.as_worker() as session:
-            new = await inbox.record(session, self._consumer.group, [event.id for event in events])
-            batches: dict[BatchHandler, list[Event[EventData]]] = {}
-            handled = []
-            for event in events:
-                if event.id not in new:
-                    metrics.EVENTS_SKIPPED.labels("duplicate").inc()
-                    continue
-                new.discard(event.id)
-                handled.append(event)
-                if batch_handler := self._consumer.batch_handlers.get(event.type):
-                    batches.setdefault(batch_handler, []).append(event)
+            else:
+                if parked and key_of(record) in parked:
+                    later.append((record, event.type))
                 else:
-                    await self._call(session, event)
-            for batch_handler, together in batches.items():
-                await batch_handler(session, together)
-        _measure(handled)
+                    events.append((record, event))
+        return events, bad, later
 
-    async def _call(self, session: AsyncSession, event: Event[EventData]) -> None:
-        with (
-            context.handling(event.id, event.type, event.correlation_id),
-            tracing.span(f"handle {event.type}", event.traceparent, SpanKind.CONSUMER),
-        ):
-            await self._consumer.handlers[event.type](session, event)
+    async def _replay(self) -> None:
+        """Handles what waited for this version. A failure is tried again, as with any event."""
+        try:
+            for key in await self._parking.measured():
+                while await self._replay_some(key):
+                    pass
+        except Exception as error:
+            log.warning("parked events are not replayed yet", error=repr(error), exc_info=not is_passing(error))
 
-    async def _apply_alone(self, event: Event[EventData]) -> str | None:
-        """The reason why the event cannot be handled, if so."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                await self._apply([event])
-                return None
-            except Permanent as error:
-                return f"permanent: {error}"
-            except Exception as error:
-                if is_no_records_fault(error):
-                    raise
-                log.warning("event failed", event_id=str(event.id), attempt=attempt, exc_info=True)
-                reason = f"{type(error).__name__}: {error}"
-                await asyncio.sleep(0.05 * attempt)
-        return reason
+    async def _replay_some(self, key: Key) -> bool:
+        """The oldest of a key, up to one that is still unknown. Whether there may be more."""
+        records = await self._parking.waiting(key)
+        for record in records:
+            name = type_of(record.headers)
+            if name not in EventData.known:
+                return False
+            if self._consumer.handles(name):
+                reason = await self._replay_one(record)
+                if reason and self._dead_letters.would_exceed_limit(1):
+                    return False
+                if reason:
+                    await self._dead_letters.write(record, reason)
+            await self._parking.done(record)
+        return bool(records)
+
+    async def _replay_one(self, record: Parked) -> str | None:
+        try:
+            return await self._handling.apply_alone(decode(record.headers, record.value))
+        except MalformedEvent as error:
+            return f"malformed: {error}"
 
     async def _commit(self, records: Sequence[Record]) -> None:
         offsets = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
@@ -299,14 +282,6 @@ class ConsumerRunner:
         """Without those that another replica was given meanwhile: they are its to bury."""
         assigned = self._kafka.assignment() if self._kafka is not None else ()
         return [record for record in records if TopicPartition(record.topic, record.partition) in assigned]
-
-
-def _measure(handled: Sequence[Event[EventData]]) -> None:
-    """Counts events, and how old the oldest of the batch has become."""
-    for name, count in Counter(event.type for event in handled).items():
-        metrics.EVENTS_HANDLED.labels(name).inc(count)
-    if handled:
-        metrics.EVENT_AGE.observe((datetime.now(UTC) - min(event.time for event in handled)).total_seconds())
 
 
 async def _keep_raw(records: Any) -> KafkaMessage:

@@ -1,4 +1,4 @@
-"""Tables that every service's database has: outbox, inbox, idempotency keys, leases and what operators say."""
+"""Tables that every service's database has: outbox, inbox, idempotency keys, leases, and what consumers remember."""
 
 from __future__ import annotations
 
@@ -70,6 +70,20 @@ def attach(metadata: MetaData) -> None:
         Column("epoch", BigInteger, nullable=False, server_default="1"),
         Column("expires_at", DateTime(timezone=True), nullable=False),
         Index(None, "name", "epoch", unique=True),
+    )
+    Table(
+        "parked",
+        metadata,
+        Column("consumer", Text, primary_key=True),
+        Column("topic", Text, primary_key=True),
+        Column("partition", Integer, primary_key=True),
+        Column("record_offset", BigInteger, primary_key=True),
+        Column("type", Text, nullable=False),
+        Column("key", LargeBinary, nullable=False),
+        Column("value", LargeBinary),
+        Column("headers", JSON, nullable=False),
+        Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+        Index(None, "consumer", "topic", "key"),
     )
     Table(
         "resumption",

@@ -89,6 +89,27 @@ def resume(
     console.print(f"{group} goes on within seconds. Up to {allow} more records than its limit may die in an hour.")
 
 
+@app.command()
+def parked(
+    group: Group,
+    give_up: Annotated[str, typer.Option("--give-up", help="Forget the records of this type")] = "",
+) -> None:
+    """Events that wait for a version of the service that knows their type, and what waits behind them.
+
+    They go on by themselves after an upgrade. Give up only a type that no version will ever know.
+    """
+    url = Surroundings.find().database(_known(group))
+    if give_up:
+        count = asyncio.run(dead_letters.give_up_parked(url, group, give_up))
+        console.print(
+            f"Gave up {count} records of {give_up}. A type that is known here is not given up: it only waits."
+        )
+    table = Table("Type", "Records", "Since")
+    for name, number, since in asyncio.run(dead_letters.parked(url, group)):
+        table.add_row(name, str(number), since.isoformat(timespec="seconds"))
+    console.print(table if table.row_count else "Nothing waits.")
+
+
 def _known(group: str) -> str:
     if group not in CONSUMER_GROUPS:
         raise typer.BadParameter(f"the groups are {', '.join(CONSUMER_GROUPS)}")

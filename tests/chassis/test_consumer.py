@@ -106,8 +106,10 @@ async def test_bad_records_in_a_batch_of_500_do_not_block_it(
     strange = {name: record_of(changed(customer, name)) for name in ("null header", "bytes header")}
     strange["null header"]["headers"] += [("x-null", None)]
     strange["bytes header"]["headers"] += [("x-bytes", b"\xff\xfe")]
-    unknown = record_of(changed(customer, "unknown"))
+    unknown = record_of(changed(uuid4(), "unknown"))
     unknown["headers"] = [(k, b"crm.customer.beamed.v1" if k == "ce_type" else v) for k, v in unknown["headers"]]
+    foreign = record_of(changed(customer, "foreign"))
+    foreign["headers"] = [(k, b"elsewhere.thing.done.v1" if k == "ce_type" else v) for k, v in foreign["headers"]]
     key = records[0]["key"]
     bad = [
         {"key": key, "value": b"{", "headers": record_of(changed(customer, "x"))["headers"]},
@@ -116,7 +118,7 @@ async def test_bad_records_in_a_batch_of_500_do_not_block_it(
         record_of(changed(customer, "permanent")),
         record_of(changed(customer, "bug")),
     ]
-    await produce(kafka, [*records[:250], *strange.values(), unknown, *bad, *records[250:]])
+    await produce(kafka, [*records[:250], *strange.values(), unknown, foreign, *bad, *records[250:]])
     async with running(ConsumerRunner(tallies, db, settings).run()):
         await eventually(lambda: _has(db, customer, "499"), timeout=60)
         letters = await eventually(lambda: _letters(kafka, customer, len(bad)))

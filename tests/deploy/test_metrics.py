@@ -172,6 +172,8 @@ def test_no_metric_is_forgotten() -> None:
         # Details for whoever looks closer; the panels show what they add up to.
         "footlights_consumer_batch_size",
         "footlights_document_fetch_seconds",
+        "footlights_events_parked",
+        "footlights_events_parked_oldest_seconds",
         "footlights_forgotten",
         "footlights_gateway_forward_seconds",
         "footlights_gateway_live_changes",

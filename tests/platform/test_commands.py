@@ -213,3 +213,29 @@ async def _produce(kafka: Kafka, topic: str, key: bytes, value: bytes, headers: 
     record = await producer.send_and_wait(topic, key=key, value=value, headers=headers)
     await producer.stop()
     return int(record.offset)
+
+
+async def test_a_stopped_consumer_is_let_go_on_and_what_is_parked_is_listed_and_given_up(postgres: Postgres):
+    urls = await postgres.create_database("crm")
+    env = {"DATABASE_WORKER_URL_CRM": urls.worker}
+    code, output = await footlights("dead-letters", "resume", "crm", "--allow", "7", **env)
+    assert code == 0, output
+    worker = await asyncpg.connect(urls.worker)
+    try:
+        assert await worker.fetchval("SELECT allowed FROM resumption WHERE consumer = 'crm'") == 7
+        await worker.executemany(
+            "INSERT INTO parked VALUES ('crm', 'orders.order', 0, $1, $2, 'k', 'v', '[]')",
+            [(1, "orders.order.framed.v1"), (2, "orders.order.paid.v1")],
+        )
+        code, output = await footlights("dead-letters", "parked", "crm", **env)
+        assert code == 0, output
+        assert "orders.order.framed.v1" in output
+        for name, left in (("orders.order.paid.v1", 2), ("orders.order.framed.v1", 1)):
+            code, output = await footlights("dead-letters", "parked", "crm", "--give-up", name, **env)
+            assert code == 0, output
+            assert await worker.fetchval("SELECT count(*) FROM parked") == left
+    finally:
+        await worker.close()
+    code, output = await footlights("dead-letters", "resume", "nobody", **env)
+    assert code != 0
+    assert "the groups are" in output
