@@ -33,6 +33,7 @@ def apply(
             console.print(f"{what} {name}")
     if not (applied.created or applied.grown or applied.corrected):
         console.print("All topics are as they should be.")
+    _warn()
 
 
 @app.command("list")
@@ -45,3 +46,9 @@ def list_topics() -> None:
         has = f"{found[topic.name]} partitions" if topic.name in found else "[red]missing[/]"
         table.add_row(topic.name, topic.producer, str(topic.partitions), keep, has)
     console.print(table)
+    _warn()
+
+
+def _warn() -> None:
+    for doubt in asyncio.run(topics.doubts(Surroundings.find().kafka)):
+        typer.secho(doubt, fg="yellow", err=True)

@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from aiokafka.errors import KafkaConnectionError
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from deploy.platform.kafka import KafkaCluster  # only named: an image holds this module without the rest
 
 SECONDS = 10
+OFFSETS_KEPT = timedelta(days=365)
+"""Where a group stands must outlive any pause of a service: afterwards it would read its topics from the beginning, and
+ids of events are remembered for weeks only."""
 MOST_REPLICAS = 3
 
 K = TypeVar("K")
@@ -83,6 +87,23 @@ async def partitions(brokers: Brokers) -> dict[str, int]:
     """How many partitions each topic of the broker has."""
     async with administration(brokers) as client:
         return {name: len(topic.partitions) for name, topic in (await metadata(client)).topics.items()}
+
+
+async def doubts(brokers: Brokers) -> list[str]:
+    """What in the brokers' own settings, which are not ours to set, would harm us one day."""
+    async with administration(brokers) as client:
+        seen = await metadata(client)
+        resource = ConfigResource(ResourceType.BROKER, str(next(iter(seen.brokers))))
+        settings = (await settings_of(client, [resource]))[resource.name]
+    named = settings.get("offsets.retention.minutes")
+    kept = timedelta(minutes=int(named.value)) if named is not None and named.value else OFFSETS_KEPT
+    if kept >= OFFSETS_KEPT:
+        return []
+    minute = timedelta(minutes=1)
+    return [
+        f"offsets.retention.minutes is {kept // minute}: the brokers forget where a service stands {kept.days} days "
+        f"after it was stopped, and it would handle old events again. Set it to {OFFSETS_KEPT // minute} at least."
+    ]
 
 
 async def apply(

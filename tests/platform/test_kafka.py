@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -66,3 +67,11 @@ async def test_records_survive_a_crash_of_the_broker(own_kafka: Kafka):
     record = await consumer.getone()
     await consumer.stop()
     assert record.value == b"kept"
+
+
+async def test_brokers_that_forget_a_group_too_soon_are_told_of(kafka: Kafka, monkeypatch: pytest.MonkeyPatch):
+    assert await topics.doubts(kafka.bootstrap_servers) == []
+    monkeypatch.setattr(topics, "OFFSETS_KEPT", timedelta(days=36_500))
+    (doubt,) = await topics.doubts(kafka.bootstrap_servers)
+    assert "offsets.retention.minutes is 5256000" in doubt
+    assert "3650 days" in doubt
