@@ -7,6 +7,7 @@ for all says `alone`: it runs where the service's lease is, and its transactions
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -76,10 +77,15 @@ def next_pause(job: Job, pause: float, done: int) -> float:
 
 
 async def run_forever(job: Job, db: Database, turn: Turn) -> None:
+    metrics.JOB_INTERVAL.labels(job.name).set(max(job.every_seconds, job.rest_seconds))
+    succeeded = metrics.JOB_SUCCEEDED.labels(job.name)
+    succeeded.set(math.nan)
     pause = job.every_seconds
     led = False
     while True:
         mine = not job.alone or turn.ours
+        if mine and not led:
+            succeeded.set_to_current_time()
         try:
             done = await _run(job, db, turn) if mine else 0
         except Exception as error:
@@ -91,13 +97,15 @@ async def run_forever(job: Job, db: Database, turn: Turn) -> None:
             if mine:
                 metrics.JOB_RUNS.labels(job.name, "ok").inc()
                 metrics.JOB_DONE.labels(job.name).inc(done)
+                succeeded.set_to_current_time()
             pause = next_pause(job, pause, done)
-        if job.alone:
-            if (led or mine) and not turn.ours:
-                job.leave()
-            led = turn.ours
-            if not led:
-                pause = min(pause, STANDBY_SECONDS)
+        still_mine = not job.alone or turn.ours
+        if (led or mine) and not still_mine:
+            job.leave()
+            succeeded.set(math.nan)
+        led = still_mine
+        if not led:
+            pause = min(pause, STANDBY_SECONDS)
         # Replicas spread out instead of meeting at the same rows.
         await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311
 

@@ -41,6 +41,12 @@ CONSUMER_LAG = Gauge("footlights_consumer_lag", "Records not yet handled", ["top
 CONSUMER_STOPPED = Gauge("footlights_consumer_stopped", "1 after too many dead letters")
 DEAD_LETTERS = Counter("footlights_dead_letters_total", "Records given up", ["reason"])
 
+JOB_SUCCEEDED = Gauge(
+    "footlights_job_succeeded_timestamp_seconds",
+    "When a background job last succeeded or was begun; NaN while another replica does it",
+    ["job"],
+)
+JOB_INTERVAL = Gauge("footlights_job_interval_seconds", "The longest rest of a background job", ["job"])
 JOB_RUNS = Counter("footlights_job_runs_total", "Runs of a background job", ["job", "outcome"])
 FORGOTTEN = Counter("footlights_forgotten_total", "Rows deleted or erased because their time was over", ["table"])
 JOB_DONE = Counter("footlights_job_done_total", "Things done by a background job", ["job"])

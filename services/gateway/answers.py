@@ -6,6 +6,7 @@ from starlette.types import Message, Send
 
 from chassis import problems
 from chassis.problems import Problem
+from services.gateway import metrics
 from services.gateway.settings import Settings
 
 
@@ -22,6 +23,7 @@ class Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            metrics.answered(message["status"]).inc()
             message["headers"] = self._complete(message["headers"])
         await self._send(message)
 
@@ -38,10 +40,8 @@ class Answer:
             (b"content-length", str(len(content)).encode()),
             *((name.lower().encode(), value.encode("latin-1")) for name, value in problem.headers.items()),
         ]
-        self.started = True
-        start = {"type": "http.response.start", "status": problem.status, "headers": self._complete(headers)}
-        await self._send(start)
-        await self._send({"type": "http.response.body", "body": content})
+        await self({"type": "http.response.start", "status": problem.status, "headers": headers})
+        await self({"type": "http.response.body", "body": content})
 
     def _complete(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         headers = list(given)

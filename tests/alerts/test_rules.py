@@ -21,11 +21,13 @@ needs_amtool = pytest.mark.skipif(AMTOOL is None, reason="amtool is not installe
 
 JOBS = ("crm", "gateway", "notifications", "orders", "reporting", "ticketing", "kafka", "postgres", "alertmanager")
 REQUESTS = 'footlights_http_requests_total{job="orders", route="/orders", status="%s"}'
+ANSWERS = 'footlights_gateway_answers_total{job="gateway", status="%s"}'
 PROBES = 'footlights_http_requests_total{job="orders", route="/readyz", status="503"}'
 BUCKET = 'footlights_http_request_seconds_bucket{job="orders", route="/orders", le="%s"}'
 HOLD = 'footlights_hold_seconds_bucket{job="ticketing", le="%s"}'
 MESSAGES = 'footlights_messages_total{job="notifications", status="%s"}'
 TRANSACTION = 'pg_stat_activity_max_tx_duration{instance="a", datname="footlights_orders", state="%s"}'
+JOB = 'footlights_job_%s_seconds{job="orders", exported_job="refunds"}'
 Series = dict[str, str]
 
 
@@ -81,6 +83,12 @@ CASES = [
         {"job": "orders"},
     ),
     Case(
+        "ClientsSeeErrors",
+        {ANSWERS % 200: "0+90x100", ANSWERS % 503: "0+1x100"},
+        "12m",
+        {ANSWERS % 200: "0+110x100", ANSWERS % 503: "0+1x100", ANSWERS % 404: "0+100x100"},
+    ),
+    Case(
         "SlowAnswers",
         {BUCKET % 1: "0+97x100", BUCKET % "2.5": "0+100x100", BUCKET % "+Inf": "0+100x100"},
         "20m",
@@ -99,12 +107,16 @@ CASES = [
     ),
     Case(
         "JobFails",
-        {'footlights_job_runs_total{job="orders", exported_job="refunds", outcome="failed"}': "0+0.5x100"},
-        "16m",
-        {
-            'footlights_job_runs_total{job="orders", exported_job="refunds", outcome="failed"}': "0x20 3x80",
-            'footlights_job_runs_total{job="orders", exported_job="refunds", outcome="ok"}': "0+5x100",
-        },
+        {JOB % "succeeded_timestamp": "0x200", JOB % "interval": "60x200"},
+        "14m",
+        {JOB % "succeeded_timestamp": "0x30 450x170", JOB % "interval": "600x200"},
+        {"job": "orders", "exported_job": "refunds"},
+    ),
+    Case(
+        "JobFails",
+        {JOB % "succeeded_timestamp": "0x200", JOB % "interval": "2x200"},
+        "11m",
+        {JOB % "succeeded_timestamp": " ".join(["NaN"] * 100), JOB % "interval": "2x200"},
         {"job": "orders", "exported_job": "refunds"},
     ),
     Case(
@@ -123,6 +135,13 @@ CASES = [
             'footlights_relay_leader{job="orders", instance="a"}': "1x4 0x90",
             'footlights_relay_leader{job="orders", instance="b"}': "0x6 1x90",
         },
+        {"job": "orders"},
+    ),
+    Case(
+        "HousekeepingFails",
+        {'footlights_housekeeping_failures_total{job="orders"}': "0+1x200"},
+        "20m",
+        {'footlights_housekeeping_failures_total{job="orders"}': "0x20 6x180"},
         {"job": "orders"},
     ),
     Case(
@@ -207,6 +226,12 @@ CASES = [
         {HOLD % 1: "0+97x100", HOLD % "2.5": "0+100x100", HOLD % "+Inf": "0+100x100"},
         "8m",
         {HOLD % 1: "0+995x100", HOLD % "2.5": "0+1000x100", HOLD % "+Inf": "0+1000x100"},
+    ),
+    Case(
+        "HoldsLapsed",
+        {'footlights_hold_lapsed_seconds{job="ticketing"}': "0+15x100"},
+        "9m",
+        {'footlights_hold_lapsed_seconds{job="ticketing"}': "200x100"},
     ),
     *born("SeatsSoldElsewhere", 'footlights_conversions_refused_total{job="ticketing"}'),
     Case(
