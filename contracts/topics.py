@@ -1,4 +1,4 @@
-"""Every topic of the platform: who writes it, how it is split and how long it is kept.
+"""Every topic of the platform: who writes and reads it, how it is split and how long it is kept.
 
 One topic per aggregate with all its types; one service writes it; the key is the aggregate's id. Partitions bound
 the parallelism of a consumer group and are generous, because growing them later breaks the order of a key.
@@ -20,6 +20,8 @@ NAMES = timedelta(days=400)
 class Topic:
     name: str
     producer: str
+    readers: tuple[str, ...] = ()
+    """Services that consume it or watch it live. Partners may read it, too."""
     partitions: int = 12
     retention: timedelta | None = FOREVER
     names: bool = False
@@ -43,17 +45,25 @@ def _ms(period: timedelta) -> str:
 
 
 TOPICS: tuple[Topic, ...] = (
-    Topic("accounts.organisation", producer="gateway", partitions=1),
-    Topic("accounts.account", producer="gateway", partitions=6, retention=NAMES, names=True),
-    Topic("ticketing.show", producer="ticketing", partitions=6),
-    Topic("ticketing.hold", producer="ticketing", retention=WEEK),
-    Topic("ticketing.ticket", producer="ticketing", retention=NAMES, names=True),
-    Topic("orders.order", producer="orders", retention=NAMES, names=True),
-    Topic("orders.payment", producer="orders"),
-    Topic("orders.offer", producer="orders", partitions=6),
-    Topic("orders.enrolment", producer="orders", partitions=6, retention=NAMES, names=True),
-    Topic("crm.customer", producer="crm", retention=NAMES, names=True),
-    Topic("notifications.message", producer="notifications", retention=WEEK),
+    Topic(
+        "accounts.organisation", "gateway", ("orders", "ticketing", "crm", "notifications", "reporting"), partitions=1
+    ),
+    Topic("accounts.account", "gateway", ("orders", "ticketing", "crm"), partitions=6, retention=NAMES, names=True),
+    Topic("ticketing.show", "ticketing", ("gateway", "ticketing", "notifications", "reporting"), partitions=6),
+    Topic("ticketing.hold", "ticketing", ("gateway", "ticketing", "orders"), retention=WEEK),
+    Topic(
+        "ticketing.ticket",
+        "ticketing",
+        ("gateway", "ticketing", "orders", "notifications", "reporting"),
+        retention=NAMES,
+        names=True,
+    ),
+    Topic("orders.order", "orders", ("ticketing", "crm", "notifications", "reporting"), retention=NAMES, names=True),
+    Topic("orders.payment", "orders", ("notifications", "reporting")),
+    Topic("orders.offer", "orders", partitions=6),
+    Topic("orders.enrolment", "orders", ("notifications",), partitions=6, retention=NAMES, names=True),
+    Topic("crm.customer", "crm", retention=NAMES, names=True),
+    Topic("notifications.message", "notifications", retention=WEEK),
 )
 
 CONSUMER_GROUPS: tuple[str, ...] = ("orders", "ticketing", "crm", "notifications", "reporting", "gateway")

@@ -14,7 +14,7 @@ import typer
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
-from deploy.commands import accounts, dead_letters, events, topics
+from deploy.commands import accounts, acls, dead_letters, events, topics
 from deploy.commands import status as status_command
 from deploy.commands.surroundings import Surroundings
 from deploy.platform.home import ROOT, Home, default_home
@@ -22,6 +22,7 @@ from deploy.platform.home import down as stop_platform
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and operate Footlights.")
 app.add_typer(topics.app, name="topics")
+app.add_typer(acls.app, name="acls")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
@@ -92,7 +93,7 @@ def main() -> None:
     try:
         app()
     except KafkaException as error:
-        sys.exit(f"Kafka: {error.args[0].str()}")
+        sys.exit(f"Kafka: {error.args[0].name()}: {error.args[0].str()[:200]}")
     except KafkaError as error:
         sys.exit(f"Kafka: {error}")
     except (asyncpg.PostgresError, OSError) as error:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -82,10 +83,16 @@ class Schemas:
         return name, event.get_id()
 
 
-def read(bootstrap: str, schemas: Schemas, topics: list[str] | None = None, timeout: float = 60) -> View:
+def read(
+    bootstrap: str,
+    schemas: Schemas,
+    topics: list[str] | None = None,
+    timeout: float = 60,
+    access: Mapping[str, str] | None = None,
+) -> View:
     """Every record of the topics up to their present ends. Raises `TimeoutError` if they cannot be read in time."""
     view, seen = View(), set[str]()
-    for message in _records(bootstrap, topics or schemas.topics, timeout):
+    for message in _records(bootstrap, topics or schemas.topics, timeout, access or {}):
         place = f"{message.topic()}[{message.partition()}]@{message.offset()}"
         raw: Any = message.headers()
         headers = {name: value for name, value in raw or () if isinstance(value, bytes)}
@@ -100,11 +107,12 @@ def read(bootstrap: str, schemas: Schemas, topics: list[str] | None = None, time
     return view
 
 
-def _records(bootstrap: str, topics: list[str], timeout: float) -> Iterator[Message]:
+def _records(bootstrap: str, topics: list[str], timeout: float, access: Mapping[str, str]) -> Iterator[Message]:
     consumer = Consumer(
         {
+            **access,
             "bootstrap.servers": bootstrap,
-            "group.id": f"partner-{uuid4()}",
+            "group.id": f"{access.get('sasl.username', 'partner')}.{uuid4()}",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
         }
@@ -140,9 +148,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bootstrap", default="127.0.0.1:8092")
     parser.add_argument("--schemas", type=Path, default=Path("contracts/schemas"))
     parser.add_argument("--topic", action="append", dest="topics", help="only this topic; may be repeated")
+    parser.add_argument("--username", help="account of an installation; KAFKA_PASSWORD has its password")
+    parser.add_argument("--ca", help="PEM file of the authority that signed the brokers' certificates")
     options = parser.parse_args(arguments)
 
-    view = read(options.bootstrap, Schemas(options.schemas), options.topics)
+    access = {"security.protocol": "SASL_SSL" if options.username else "SSL"} if options.username or options.ca else {}
+    if options.ca:
+        access["ssl.ca.location"] = options.ca
+    if options.username:
+        account = {"sasl.username": options.username, "sasl.password": os.environ["KAFKA_PASSWORD"]}
+        access |= {"sasl.mechanism": "SCRAM-SHA-512", **account}
+    view = read(options.bootstrap, Schemas(options.schemas), options.topics, access=access)
 
     for name, count in sorted(view.types.items()):
         print(f"{count:>7}  {name}")

@@ -77,6 +77,15 @@ def test_the_page_says_who_watches_live() -> None:
     assert listed == {"gateway": set(WATCHED_BY_GATEWAY), "ticketing": set(WATCHED_BY_TICKETING)}
 
 
+def test_the_table_of_topics_says_who_reads() -> None:
+    """What a service may read on a Kafka with access control is derived from it."""
+    listening = {group: set(consumer.topics) for group, consumer in consumers().items()}
+    listening["ticketing"] |= set(WATCHED_BY_TICKETING)
+    listening["gateway"] = set(WATCHED_BY_GATEWAY)
+    for topic in TOPICS:
+        assert set(topic.readers) == {service for service, names in listening.items() if topic.name in names}, topic
+
+
 def test_the_page_says_which_topics_a_service_writes() -> None:
     listed = {
         match["service"]: set(re.findall(r"`([\w.]+)`", match["topics"]))
