@@ -117,8 +117,10 @@ def test_the_same_settings(service: str, tmp_path: Path, monkeypatch: pytest.Mon
     wanted = set(local) - set(base_environment()) - {"PYTHONUNBUFFERED"}
     given = PARTS[service]["environment"]
     optional = {"OTEL_EXPORTER_OTLP_ENDPOINT", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "DOCUMENTS_URL"}
-    # Only migrations know the owner of the tables.
-    assert set(given) - optional == wanted - {"DATABASE_URL"}
+    # Only migrations know the owner of the tables; `make up` is in a hurry to stop.
+    assert set(given) - optional == wanted - {"DATABASE_URL", "STOP_GRACE_SECONDS"}
+    grace = settings_of(service).model_fields["stop_grace_seconds"].default
+    assert int(PARTS[service]["stop_grace_period"].removesuffix("s")) > grace
     assert set(PARTS[f"migrate-{service}"]["environment"]) == {"DATABASE_URL"}
     known = {name.upper() for name in settings_of(service).model_fields}
     assert set(given) <= known
