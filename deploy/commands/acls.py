@@ -117,6 +117,9 @@ def rights(service: str, principal: str) -> Iterator[AclBinding]:
         if service in topic.readers:
             yield _right(ResourceType.TOPIC, topic.name, principal, AclOperation.READ)
     yield _right(ResourceType.GROUP, service, principal, AclOperation.READ)
+    # By which a relay fences the one before it.
+    relays = f"{service}-relay-"
+    yield _right(ResourceType.TRANSACTIONAL_ID, relays, principal, AclOperation.WRITE, ResourcePatternType.PREFIXED)
 
 
 def _of_partner(name: str, names: list[str]) -> Iterator[AclBinding]:
