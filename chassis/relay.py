@@ -32,11 +32,11 @@ from chassis.db import Database
 from chassis.leases import Lease, LeaseLost
 from chassis.logging import get_logger
 from chassis.sending import FencedProducer, Send, partition_of, send_rows
+from contracts.envelope import EVENT_BYTES
 
 log = get_logger(__name__)
 
 BATCH = 500
-EVENT_BYTES = 1_000_000
 SAFETY_POLL_SECONDS = (0.02, 0.2)
 """How often to look without being woken: at first and after being idle. Other replicas' commits do not wake us."""
 BUSY = 8

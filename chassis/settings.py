@@ -14,6 +14,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.envelope import EVENT_BYTES
+
 DEVELOPMENT = "development-only"
 """Part of every development password and secret."""
 SHORTEST_SECRET = 32
@@ -86,7 +88,7 @@ class ServiceSettings(KafkaSettings):
     kafka_dead_letter_limit: int = 100
     """A consumer stops after this many dead letters in an hour, so that a bad deploy does not drain a topic."""
     kafka_batch_size: int = 500
-    kafka_event_bytes: int = Field(1_000_000, ge=16_384)
+    kafka_event_bytes: int = Field(EVENT_BYTES, ge=16_384)
     """The largest event, and the most that is sent to a partition at once: just below what the brokers accept."""
     kafka_instance: str = ""
     """Names this replica in its consumer group, so that it gets its partitions back at once after a restart. It must be

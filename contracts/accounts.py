@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from uuid import UUID
 
-from contracts.envelope import EventData, Part
+from contracts.envelope import EventData, Open, Part
 from contracts.money import Currency
 
 
-class Role(StrEnum):
+class Role(Open):
     """What a member of staff may do in one organisation (section 11.1). Buyers need no role."""
 
     ORGANIZER = "organizer"

@@ -9,8 +9,10 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 from uuid import UUID
@@ -19,6 +21,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Valid
 
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
+EVENT_BYTES = 1_000_000
+"""No event is larger, unless an installation says otherwise (`KAFKA_EVENT_BYTES`)."""
 
 TYPE_NAME = re.compile(r"[a-z]+\.[a-z]+\.[a-z_]+\.v[1-9][0-9]*")
 
@@ -40,6 +44,24 @@ class MalformedEvent(ValueError):
 
 class UnknownEventType(LookupError):
     """The record is a well-formed CloudEvent of a type that this version of the contracts does not know."""
+
+
+_reading: ContextVar[bool] = ContextVar("_reading", default=False)
+
+
+class Open(StrEnum):
+    """Values that inform and decide nothing, so that new ones may come within a version of a type.
+
+    Whoever reads an event keeps one that it does not know; everywhere else it is refused.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not _reading.get() or not isinstance(value, str):
+            return None
+        kept = str.__new__(cls, value)
+        kept._name_, kept._value_ = value, value
+        return kept
 
 
 class Part(BaseModel):
@@ -81,8 +103,13 @@ class EventData(Part):
 
     @classmethod
     def from_json(cls, value: bytes) -> Self:
-        """The data in a record. Unknown fields are ignored at every depth; types are exactly those of the schema."""
-        return cls.model_validate_json(value, strict=True, extra="ignore")
+        """The data in a record. Unknown fields are ignored at every depth, unknown values of an `Open` enumeration
+        are kept; types are exactly those of the schema."""
+        before = _reading.set(True)
+        try:
+            return cls.model_validate_json(value, strict=True, extra="ignore")
+        finally:
+            _reading.reset(before)
 
 
 D = TypeVar("D", bound=EventData, covariant=True)

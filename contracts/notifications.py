@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from uuid import UUID
 
-from contracts.envelope import EventData
+from contracts.envelope import EventData, Open
 
 
-class Channel(StrEnum):
+class Channel(Open):
     EMAIL = "email"
     SMS = "sms"
 
@@ -36,3 +35,4 @@ class MessageFailed(MessageState, type="notifications.message.failed.v1"):
     """A message was refused for good, or given up after its last attempt."""
 
     reason: str
+    """For people: what the server or provider answered, or why nothing was sent. No fixed values."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from uuid import UUID
 
-from contracts.envelope import EventData, Instant, Part
+from contracts.envelope import EventData, Instant, Open, Part
 from contracts.money import Currency, Money
 
 
@@ -31,7 +31,7 @@ class PaymentStatus(StrEnum):
     MONEY_REFUNDED = "money_refunded"
 
 
-class PaymentMethod(StrEnum):
+class PaymentMethod(Open):
     CARD = "card"
     INVOICE = "invoice"
     """Order an invoice (ORD-39)."""
@@ -39,7 +39,7 @@ class PaymentMethod(StrEnum):
     """Paid outside the platform and entered by staff (ORD-41)."""
 
 
-class LineKind(StrEnum):
+class LineKind(Open):
     SEAT = "seat"
     COURSE = "course"
     GOODS = "goods"
@@ -130,6 +130,8 @@ class OrderCancelled(OrderState, type="orders.order.cancelled.v1"):
 
     was_paid: bool
     reason: str
+    """by_buyer, by_staff, deleted, hold_released, expired, refunded, seats_unavailable, payment_lost, or what staff
+    wrote."""
 
 
 class TicketsRevoked(EventData, type="orders.order.tickets_revoked.v1"):
@@ -208,6 +210,7 @@ class PaymentFailed(PaymentState, type="orders.payment.failed.v1"):
     """The provider refused."""
 
     reason: str
+    """The provider's code, such as card_declined, or how the payment ended: failed, expired or cancelled."""
 
 
 class PaymentRefundDue(PaymentState, type="orders.payment.refund_due.v1"):
@@ -221,9 +224,10 @@ class PaymentRefunded(PaymentState, type="orders.payment.refunded.v1"):
 
     refund_id: UUID
     reason: str
+    """surplus, or why the order was cancelled (see `OrderCancelled`)."""
 
 
-class OfferKind(StrEnum):
+class OfferKind(Open):
     COURSE = "course"
     GOODS = "goods"
 

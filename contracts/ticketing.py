@@ -147,6 +147,7 @@ class HoldConversionRefused(EventData, type="ticketing.hold.conversion_refused.v
     seats: tuple[str, ...]
     """The seats that cannot be had."""
     reason: str
+    """For people, in English: the order was cancelled, the show is closed, or the seats were sold to somebody else."""
 
     def key(self) -> UUID:
         return self.hold_id

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from contracts.envelope import EventData
+from contracts.envelope import EVENT_BYTES, EventData
 from contracts.topics import Topic
 from deploy.checks.schemas import write_schema
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Typed events of Footlights: CloudEvents 1.0 in Kafka's binary mode, JSON values. Order is kept per key, delivery is at
-least once: drop what you have seen by `ce_id`. Optional fields may be added to a type at any time; ignore what you do
-not know. Everything else gets a new major version of the type. See docs/partners.md.
+least once: drop what you have seen by `ce_id`. Optional fields, and values of enumerations that name only the known
+ones, may be added to a type at any time; ignore what you do not know. Everything else gets a new major version of the
+type. A value has {EVENT_BYTES:,} bytes at most. See docs/partners.md.
 """
 
 HEADERS: dict[str, tuple[dict[str, Any], str]] = {
@@ -34,11 +35,11 @@ REQUIRED = [
 ]  # fmt: skip
 
 
-def document(types: Sequence[type[EventData]], topics: Sequence[Topic]) -> dict[str, Any]:
-    """The whole document, in a stable order."""
+def document(types: Sequence[type[EventData]], topics: Sequence[Topic], version: str) -> dict[str, Any]:
+    """The whole document, in a stable order; `version` is that of the contracts."""
     return {
         "asyncapi": "3.0.0",
-        "info": {"title": "Footlights events", "version": "1.0.0", "description": DESCRIPTION},
+        "info": {"title": "Footlights events", "version": version, "description": DESCRIPTION},
         "defaultContentType": "application/json",
         "servers": {
             "local": {

@@ -2,7 +2,8 @@
 
 Writers are closed (they write what their schema says), readers are open (they ignore what they do not know). A change
 is compatible if old records fit new readers and new records fit old readers: each writer's schema is a subset of each
-reader's. So an optional field may come and go; anything else needs a new major version.
+reader's. So an optional field may come and go, and so may values of an enumeration that only informs (`Open`); anything
+else needs a new major version.
 
 The subset test is sound for the part of JSON Schema that pydantic writes: what it accepts, it has shown. A keyword it
 does not know, or a difference it cannot judge (two patterns), is reported as a problem.
@@ -13,6 +14,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from deploy.checks.schemas import opened
 
 Schema = dict[str, Any]
 
@@ -45,8 +48,8 @@ def problems(released: Mapping[str, Schema], current: Mapping[str, Schema], name
     if name not in current:
         return ["the type is gone, but its records remain in the topic"]
     old, new = released[name], current[name]
-    backward = [f"a new reader cannot read old records: {problem}" for problem in not_subset(old, new)]
-    forward = [f"an old reader cannot read new records: {problem}" for problem in not_subset(new, old)]
+    backward = [f"a new reader cannot read old records: {problem}" for problem in not_subset(old, opened(new))]
+    forward = [f"an old reader cannot read new records: {problem}" for problem in not_subset(new, opened(old))]
     return backward + forward
 
 

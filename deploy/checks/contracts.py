@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +22,14 @@ from contracts.topics import TOPICS, Topic
 from deploy.checks import compatibility
 from deploy.checks.asyncapi import document
 from deploy.checks.examples import example_event, unfilled
-from deploy.checks.schemas import write_schema
+from deploy.checks.schemas import read_schema, write_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = ROOT / "contracts" / "schemas"
 EXAMPLES = ROOT / "contracts" / "examples"
 RELEASED = ROOT / "contracts" / "released"
 ASYNCAPI = ROOT / "contracts" / "asyncapi.yaml"
+CHANGELOG = ROOT / "contracts" / "CHANGELOG.md"
 PARTNERS = ROOT / "docs" / "partners.md"
 TABLE_START, TABLE_END = "<!-- topics: generated -->\n", "<!-- end of topics -->\n"
 
@@ -40,12 +42,20 @@ def artefacts() -> dict[Path, str]:
     """Every generated file with its text."""
     files: dict[Path, str] = {}
     for kind in event_types():
-        files[SCHEMAS / f"{kind.event_type}.json"] = _json(write_schema(kind))
+        files[SCHEMAS / f"{kind.event_type}.json"] = _json(read_schema(kind))
         files[EXAMPLES / f"{kind.event_type}.json"] = _json(record_of(kind))
-    files[ASYNCAPI] = _yaml(document(event_types(), TOPICS))
+    files[ASYNCAPI] = _yaml(document(event_types(), TOPICS, newest_release()))
     if PARTNERS.exists():
         files[PARTNERS] = with_table(PARTNERS.read_text())
     return files
+
+
+def newest_release() -> str:
+    """The version of the contracts: the first that the changelog names."""
+    found = re.search(r"^## (\d+\.\d+\.\d+)$", CHANGELOG.read_text(), re.MULTILINE)
+    if found is None:
+        raise LookupError("contracts/CHANGELOG.md names no release")
+    return found[1]
 
 
 def record_of(kind: type[EventData]) -> dict[str, Any]:

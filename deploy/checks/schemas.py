@@ -1,11 +1,15 @@
-"""JSON Schema 2020-12 of an event type as its writer keeps it: closed, with descriptions and without decoration."""
+"""JSON Schema 2020-12 of an event type, with descriptions and without decoration.
+
+As its writer keeps it: closed, so that we write nothing by mistake. As a reader should know it, which is what is
+published: fields that are not in it may come, and so may values of enumerations that only inform.
+"""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any
 
-from contracts.envelope import EventData
+from contracts.envelope import EventData, Open
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -15,6 +19,31 @@ def write_schema(kind: type[EventData]) -> dict[str, Any]:
     schema: dict[str, Any] = _tidy(kind.model_json_schema(mode="serialization"))
     schema.pop("title", None)
     return {"$schema": DIALECT, "$id": f"urn:footlights:event:{kind.event_type}", "title": kind.event_type, **schema}
+
+
+def read_schema(kind: type[EventData]) -> dict[str, Any]:
+    """The open schema of one type, which records of later releases fit as well."""
+    return opened(write_schema(kind))
+
+
+def opened(written: dict[str, Any]) -> dict[str, Any]:
+    """What a reader may count on of what a writer's schema says."""
+    open_names = {kind.__name__ for kind in Open.__subclasses__()}
+    definitions = {
+        name: _known(schema) if name in open_names else _without_end(schema)
+        for name, schema in written.get("$defs", {}).items()
+    }
+    return _without_end(written) | ({"$defs": definitions} if definitions else {})
+
+
+def _known(enumeration: dict[str, Any]) -> dict[str, Any]:
+    values = enumeration["enum"] if "enum" in enumeration else [enumeration["const"]]
+    words = f"{enumeration.get('description', '')} Known are {', '.join(values)}; others may come.".strip()
+    return {"description": words, "type": "string", "examples": values}
+
+
+def _without_end(schema: dict[str, Any]) -> dict[str, Any]:
+    return {key: one for key, one in schema.items() if (key, one) != ("additionalProperties", False)}
 
 
 def _tidy(value: Any, naming: bool = False) -> Any:

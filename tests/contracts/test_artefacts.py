@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 import yaml
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event
 
+from chassis.settings import ServiceSettings
 from contracts.envelope import EventData, decode
 from contracts.topics import TOPICS
 from deploy.checks import contracts
+from deploy.checks.schemas import write_schema
+from services.orders.process.state import CancelReason
 
 CONTRACTS = Path(contracts.__file__).parents[2] / "contracts"
 TYPES = sorted(EventData.known)
@@ -43,13 +47,39 @@ def test_every_released_type_is_in_the_changelog() -> None:
 
 
 @pytest.mark.parametrize("name", TYPES)
-def test_a_schema_is_closed_and_valid(name: str) -> None:
+def test_a_schema_is_valid_and_open_for_readers(name: str) -> None:
     schema = read("schemas", name)
 
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["description"]
     for part in [schema, *schema.get("$defs", {}).values()]:
-        assert part["type"] != "object" or part["additionalProperties"] is False
+        assert part.get("additionalProperties") is not False
+    more = read("examples", name)["value"] | {"field_of_tomorrow": 1}
+    jsonschema.Draft202012Validator(schema).validate(more)
+    with pytest.raises(jsonschema.ValidationError, match="field_of_tomorrow"):
+        jsonschema.Draft202012Validator(write_schema(EventData.known[name])).validate(more)
+
+
+def test_only_enumerations_that_inform_are_open() -> None:
+    found: dict[str, bool] = {}
+    for name in TYPES:
+        for title, part in read("schemas", name).get("$defs", {}).items():
+            if part["type"] == "string":
+                found[title] = "enum" not in part
+    opened = {title for title, is_open in found.items() if is_open}
+    assert opened == {"PaymentMethod", "LineKind", "OfferKind", "Role", "Channel"}
+    assert set(found) - opened == {"FunnelStage", "PaymentStatus", "ShowStatus", "HoldEnd"}
+
+
+def test_every_reason_says_what_it_may_be() -> None:
+    for name in TYPES:
+        schema = read("schemas", name)
+        reason = schema["properties"].get("reason")
+        if reason:
+            told = schema["$defs"][reason["$ref"].rpartition("/")[2]] if "$ref" in reason else reason
+            assert "enum" in told or told.get("description"), name
+    cancelled = read("schemas", "orders.order.cancelled.v1")["properties"]["reason"]["description"]
+    assert set(CancelReason) <= set(re.findall(r"\w+", cancelled))
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -90,6 +120,8 @@ def test_asyncapi_names_every_topic_and_type() -> None:
     document = yaml.safe_load((CONTRACTS / "asyncapi.yaml").read_text())
 
     assert document["asyncapi"] == "3.0.0"
+    assert f"## {document['info']['version']}" in (CONTRACTS / "CHANGELOG.md").read_text().splitlines()
+    assert f"{ServiceSettings.model_fields['kafka_event_bytes'].default:,} bytes" in document["info"]["description"]
     assert sorted(document["components"]["messages"]) == TYPES
     for topic in TOPICS:
         channel = document["channels"][topic.name]

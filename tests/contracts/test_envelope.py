@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from contracts.crm import CustomerRegistered, CustomerState
 from contracts.envelope import Event, EventData, MalformedEvent, Part, UnknownEventType, decode
 from contracts.money import Money
+from contracts.notifications import Channel, MessageSent
 from contracts.orders import PaymentReceived
-from contracts.ticketing import HoldExtended
+from contracts.ticketing import HoldEnd, HoldExtended, HoldReleased
 from tests.contracts.strategies import events
 
 HOLD = HoldExtended(hold_id=uuid4(), show_id=uuid4(), expires_at=datetime(2027, 1, 1, tzinfo=UTC))
@@ -130,6 +131,28 @@ def test_consumers_ignore_unknown_fields_at_every_depth(event: Event[EventData],
     widened = _everywhere(json.loads(event.data.to_json()), name, extra)
 
     assert decode(event.headers(), json.dumps(widened).encode()) == event
+
+
+def test_a_reader_keeps_a_value_that_it_does_not_know_where_it_only_informs() -> None:
+    sent = MessageSent(message_id=uuid4(), channel=Channel.SMS, template="t", recipient_hash="h", attempts=1)
+    headers, value = record(sent)
+    tomorrow = json.dumps(json.loads(value) | {"channel": "pigeon"}).encode()
+
+    got = decode(headers.items(), tomorrow).data
+
+    assert isinstance(got, MessageSent)
+    assert got.channel == "pigeon"
+    assert json.loads(got.to_json())["channel"] == "pigeon"
+    with pytest.raises(ValidationError):
+        MessageSent(**sent.model_dump() | {"channel": "pigeon"})
+    with pytest.raises(ValueError, match="pigeon"):
+        Channel("pigeon")
+
+
+def test_a_value_that_decides_is_known_or_malformed() -> None:
+    headers, value = record(HoldReleased(hold_id=uuid4(), show_id=uuid4(), seats=(), reason=HoldEnd.EXPIRED))
+    with pytest.raises(MalformedEvent, match="reason"):
+        decode(headers.items(), json.dumps(json.loads(value) | {"reason": "eaten"}).encode())
 
 
 def test_producers_may_not_invent_fields_at_any_depth() -> None:

@@ -191,6 +191,19 @@ def test_a_type_that_is_gone_is_named() -> None:
     assert "gone" in problems({"a.b.c.v1": RELEASED}, {}, "a.b.c.v1")[0]
 
 
+def test_a_value_may_come_and_go_only_where_it_informs() -> None:
+    for name, field, free in (
+        ("orders.order.paid.v1", "PaymentMethod", True),
+        ("orders.order.paid.v1", "FunnelStage", False),
+        ("ticketing.hold.released.v1", "HoldEnd", False),
+    ):
+        released = write_schema(EventData.known[name])
+        more = copy.deepcopy(released)
+        more["$defs"][field]["enum"].append("of_tomorrow")
+        for old, new in ((released, more), (more, released)):
+            assert (problems({name: old}, {name: new}, name) == []) is free, field
+
+
 def test_every_type_fits_itself() -> None:
     for kind in EventData.known.values():
         schema = write_schema(kind)
