@@ -143,6 +143,8 @@ def _engine(url: str, settings: ServiceSettings, role: str) -> AsyncEngine:
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_size,
         pool_timeout=10,
+        # Whatever fails is logged, and what is bound to a statement may be anybody's name or password hash.
+        hide_parameters=True,
         connecting={
             "command_timeout": 30,
             "server_settings": {

@@ -25,6 +25,12 @@ SECRETS = re.compile(
     # Whatever else is long, mixed and stands where an address has its secret.
     r"|(?<=[/=])(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{22,}"
 )
+VALUES = re.compile(
+    r"(DETAIL|invalid UUID|invalid input (?:for query argument \$\d+|syntax for type [\w ]+))"
+    r'[: ](?:\\.|[^"\\\n])*'
+)
+"""Where an error of the database quotes the values that it did not like: they are people's. To the end of the text as
+JSON writes it."""
 
 
 def configure(settings: ServiceSettings) -> None:
@@ -77,7 +83,9 @@ def _add_request_id(_: Any, __: str, line: structlog.typing.EventDict) -> struct
 
 
 def _hide_secrets(_: Any, __: str, line: Any) -> Any:
-    return SECRETS.sub("[secret]", line) if isinstance(line, str) else line
+    if not isinstance(line, str):
+        return line
+    return VALUES.sub(r"\1: withheld", SECRETS.sub("[secret]", line))
 
 
 def _name_service(service: str) -> structlog.typing.Processor:

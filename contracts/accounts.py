@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from uuid import UUID
 
-from contracts.envelope import EventData, Open, Part
+from contracts.envelope import EventData, Instant, Open, Part
 from contracts.money import Currency
 
 
@@ -65,14 +66,43 @@ class AccountState(EventData):
     phone: str | None = None
     locale: str
     memberships: tuple[Membership, ...] = ()
+    shared_with: tuple[UUID, ...] = ()
+    """Organisations to which the person shows these data wherever their address stands; an organisation that they order
+    from while signed in sees them on that order."""
 
     def key(self) -> UUID:
         return self.account_id
 
 
 class AccountRegistered(AccountState, type="accounts.account.registered.v1"):
-    """A person has an account on the platform: the data they entered themselves (REG-6, REG-7)."""
+    """A person has an account on the platform and has proved that they read its e-mail address: the data they entered
+    themselves (REG-6, REG-7). Nothing is told of an account before."""
 
 
 class AccountChanged(AccountState, type="accounts.account.changed.v1"):
     """A person's own data, or their roles, were changed."""
+
+
+class LetterKind(StrEnum):
+    """What the link in a letter does. Whoever asked is not told which one was sent."""
+
+    OPEN_ACCOUNT = "open_account"
+    """Nobody has an account with the address yet."""
+    SIGN_IN = "sign_in"
+    """Signs in, and lets its reader choose a new password."""
+
+
+class LetterRequested(EventData, type="accounts.letter.requested.v1"):
+    """Somebody asked for a mailed link to the account of an address. The event opens nothing: the link is made when the
+    letter is written, with a secret that only its two services share. For them alone; kept for a day."""
+
+    letter_id: UUID
+    kind: LetterKind
+    email: str
+    name: str
+    """Empty while nobody is known by the address."""
+    locale: str
+    expires_at: Instant
+
+    def key(self) -> UUID:
+        return self.letter_id

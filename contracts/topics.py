@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
 FOREVER = None
 """Kept for ever: a new partner may read these topics from the start."""
@@ -21,12 +22,13 @@ class Topic:
     name: str
     producer: str
     readers: tuple[str, ...] = ()
-    """Services that consume it or watch it live. Partners may read it, too."""
+    """Services that consume it or watch it live. Partners may read it, too, unless it is `internal`."""
     partitions: int = 12
     retention: timedelta | None = FOREVER
     names: bool = False
     """Whether records carry names: then none is kept longer than `retention`, otherwise none shorter."""
     cleanup: str = "delete"
+    internal: bool = False
 
     def config(self) -> dict[str, str]:
         """Kafka's topic settings."""
@@ -49,6 +51,7 @@ TOPICS: tuple[Topic, ...] = (
         "accounts.organisation", "gateway", ("orders", "ticketing", "crm", "notifications", "reporting"), partitions=1
     ),
     Topic("accounts.account", "gateway", ("orders", "ticketing", "crm"), partitions=6, retention=NAMES, names=True),
+    Topic("accounts.letter", "gateway", ("notifications",), retention=DAY, names=True, internal=True),
     Topic("ticketing.show", "ticketing", ("gateway", "ticketing", "notifications", "reporting"), partitions=6),
     Topic("ticketing.hold", "ticketing", ("gateway", "ticketing", "orders"), retention=WEEK),
     Topic(

@@ -59,7 +59,7 @@ def partner(
         raise typer.BadParameter("a name has no dot: behind it come the partner's own names of groups")
     if bool(topic) == remove:
         raise typer.BadParameter("name topics, or say --remove")
-    known = [each.name for each in TOPICS]
+    known = [each.name for each in TOPICS if not each.internal]
     if unknown := set(topic or []) - set(known):
         raise typer.BadParameter(f"unknown topic {', '.join(unknown)}; there are {', '.join(known)}")
     console.print(asyncio.run(let_partner(Surroundings.find().kafka, name, topic or [])), markup=False)

@@ -101,6 +101,7 @@ def _own(name: str, keys: Mapping[str, str], at: Mapping[str, str], smtp: str) -
     match name:
         case "gateway":
             return {f"{service.upper()}_URL": at[service] for service in SERVICES if service != "gateway"} | {
+                "LETTER_SECRET": keys["LETTER_SECRET"],
                 "TOKEN_SIGNING_KEY": keys["TOKEN_SIGNING_KEY"],
                 "TOKEN_PUBLISHED_KEYS": os.environ.get("TOKEN_PUBLISHED_KEYS", ""),
             }
@@ -119,7 +120,7 @@ def _own(name: str, keys: Mapping[str, str], at: Mapping[str, str], smtp: str) -
             }
         case "notifications":
             sender = os.environ.get("MAIL_FROM", "Footlights <tickets@footlights.example>")
-            return {"SMTP_URL": smtp, "MAIL_FROM": sender}
+            return {"SMTP_URL": smtp, "MAIL_FROM": sender, "LETTER_SECRET": keys["LETTER_SECRET"]}
     return {}
 
 

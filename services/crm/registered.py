@@ -20,10 +20,8 @@ from services.crm.purchases import read_phones_again, region_of
 
 
 async def record_account(session: AsyncSession, event: Event[AccountState]) -> None:
-    """Keeps an account, and shows its data on the customers that are the same person, in every organisation.
-
-    A customer is the person of an account if an order was placed with it, or if they share the e-mail address.
-    """
+    """Keeps an account, and shows its data on the customers that are its person (`matching.is_person_of`), in every
+    organisation."""
     data = event.data
     email_key = normalise_email(data.email) or without_nul(data.email).lower()
     await matching.serialise(session, [str(data.account_id), email_key])
@@ -33,6 +31,7 @@ async def record_account(session: AsyncSession, event: Event[AccountState]) -> N
         "email_key": email_key,
         "name": data.name,
         "phone": data.phone,
+        "shared_with": list(data.shared_with),
         "version": event.aggregate_version,
         "event_at": event.time,
     }
@@ -40,19 +39,29 @@ async def record_account(session: AsyncSession, event: Event[AccountState]) -> N
         return
     account = await session.get_one(Account, data.account_id, populate_existing=True)
     for customer in await _same_person(session, data.account_id, email_key):
-        if _shown(customer) != (account.account_id, account.name, account.email, account.phone):
+        before = _shown(customer)
+        if await matching.is_person_of(session, customer, account):
             matching.take_registered_data(customer, account)
+        elif customer.account_id == account.account_id:
+            matching.forget_registered_data(customer)
+        if _shown(customer) != before:
             await changed(session, customer)
 
 
 async def _same_person(session: AsyncSession, account_id: UUID, email_key: str) -> list[Customer]:
-    by_email = select(Alias.customer_id).where(Alias.kind == AliasKind.EMAIL, Alias.value == email_key)
+    """Customers that may be the account's person."""
+    known_by = select(Alias.customer_id).where(
+        or_(
+            and_(Alias.kind == AliasKind.EMAIL, Alias.value == email_key),
+            and_(Alias.kind == AliasKind.ACCOUNT, Alias.value == str(account_id)),
+        )
+    )
     customers = (
         select(Customer)
         .where(
             or_(
                 Customer.account_id == account_id,
-                and_(Customer.account_id.is_(None), Customer.id.in_(by_email)),
+                and_(Customer.account_id.is_(None), Customer.id.in_(known_by)),
             )
         )
         .order_by(Customer.id)

@@ -6,13 +6,14 @@ check first what their caller may do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from secrets import token_hex
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -41,6 +42,7 @@ from services.gateway.errors import (
 from services.gateway.models import Account, ApiKey, Membership, Organisation, SignInSession
 
 ONE_TIME = timedelta(days=7)
+ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 async def create_organisation(
@@ -116,12 +118,15 @@ async def create_account(
     locale: str = "en",
     memberships: Mapping[UUID, Iterable[Role]] | None = None,
     made_by: UUID | None = None,
+    verified: bool = False,
+    shared_with: Sequence[UUID] = (),
 ) -> Account:
     """An account of a buyer or, with `memberships`, of staff (ROL-13, ROL-15); `made_by` is the organisation that may
-    give it a new one-time password.
+    give it a new one-time password, and `verified` says that the address is known to be the person's.
 
     Give `password_hash` where the hash is made before the transaction. Raises `AccountExists`, `UnusableEmail`.
     """
+    await one_at_a_time(session, email)
     if await _by_email(session, email) is not None:
         raise AccountExists("There is an account with this e-mail address already.")
     if password is not None:
@@ -135,6 +140,8 @@ async def create_account(
         password_hash=password_hash,
         password_expires_at=datetime.now(UTC) + ONE_TIME if one_time else None,
         made_by=made_by,
+        shared_with=list(shared_with),
+        verified_at=datetime.now(UTC) if verified else None,
         memberships=[
             Membership(organisation=organisation, roles=_texts(roles))
             for organisation, roles in (memberships or {}).items()
@@ -146,8 +153,30 @@ async def create_account(
     return account
 
 
+async def one_at_a_time(session: AsyncSession, email: str) -> None:
+    """Nobody else opens an account with this address until the transaction ends. Raises `UnusableEmail`."""
+    await session.execute(ONE_AT_A_TIME, {"name": f"gateway account {email_key(email)}"})
+
+
+async def verify(session: AsyncSession, account: Account) -> None:
+    """The person of a locked account has proved that they read its address, and the platform hears of them.
+
+    Whoever opened the account before knows its password, and may have made sessions and keys: all of it ends.
+    """
+    if account.verified_at is None:
+        account.verified_at = datetime.now(UTC)
+        await set_password(session, account, None)
+        account.version += 1
+        _publish_account(session, account, AccountRegistered)
+
+
 async def set_password(
-    session: AsyncSession, account: Account, password_hash: str, *, one_time: bool = False, keep: UUID | None = None
+    session: AsyncSession,
+    account: Account,
+    password_hash: str | None,
+    *,
+    one_time: bool = False,
+    keep: UUID | None = None,
 ) -> None:
     """Replaces the password and ends every session but `keep`, and every API key: whoever got in may have made one. A
     one-time password must be changed after sign-in."""
@@ -159,7 +188,7 @@ async def set_password(
     await session.execute(delete(ApiKey).where(ApiKey.account_id == account.id))
 
 
-async def change_person(session: AsyncSession, account: Account, **changes: str | None) -> None:
+async def change_person(session: AsyncSession, account: Account, **changes: Any) -> None:
     """Changes a person's own data by their column names."""
     for column, value in changes.items():
         setattr(account, column, value)
@@ -220,7 +249,7 @@ async def find_account(session: AsyncSession, email: str, *, lock: bool = False)
 
 
 def changed(session: AsyncSession, account: Account) -> None:
-    """Publishes the state of a locked account."""
+    """Publishes the state of a locked account, if its address is proven."""
     account.version += 1
     _publish_account(session, account, AccountChanged)
 
@@ -262,6 +291,8 @@ def _publish_organisation(session: AsyncSession, organisation: Organisation, kin
 
 
 def _publish_account(session: AsyncSession, account: Account, kind: type[AccountState]) -> None:
+    if account.verified_at is None:
+        return
     state = kind(
         account_id=account.id,
         email=account.email,
@@ -273,5 +304,6 @@ def _publish_account(session: AsyncSession, account: Account, kind: type[Account
             for m in account.memberships
             if m.invitation_hash is None
         ),
+        shared_with=tuple(account.shared_with),
     )
     outbox.add(session, state, organisation=None, version=account.version)

@@ -1,4 +1,4 @@
-"""Routes of a person's own account: registration, signing in and out, their data, password and invitations."""
+"""Routes of a person's own account: signing in and out, their data, password and invitations."""
 
 from __future__ import annotations
 
@@ -14,28 +14,37 @@ from chassis.people import normalise_email
 from chassis.problems import Conflict, raises
 from contracts.accounts import Role
 from services.gateway import accounts, metrics, passwords, sessions
-from services.gateway.asking import SignedInCaller, address_of, db_of, identities_of, identity_of, who_signed_in
-from services.gateway.attempts import Attempts
+from services.gateway.asking import (
+    SignedInCaller,
+    address_of,
+    attempts_of,
+    db_of,
+    device_of,
+    identities_of,
+    identity_of,
+    network_of,
+    settings_of,
+    who_signed_in,
+)
+from services.gateway.attempts import DEVICE_DAYS
 from services.gateway.errors import (
-    AccountExists,
     InvitationUnknown,
     PasswordExpired,
     SessionNeeded,
     TooManyAttempts,
-    UnusableEmail,
+    WeakPassword,
     WrongPassword,
 )
-from services.gateway.front import cookie_name
+from services.gateway.front import cookie_name, device_cookie_name
 from services.gateway.models import Account, Organisation
 from services.gateway.schemas import (
-    AccountOut,
     InvitationCode,
     Me,
     MembershipOut,
     OrganisationRef,
+    OwnAccount,
     PasswordChange,
     PersonChange,
-    Registration,
     SignedIn,
     SignIn,
 )
@@ -43,33 +52,19 @@ from services.gateway.schemas import (
 router = APIRouter(prefix="/auth", tags=["account"])
 
 
-@router.post("/register", status_code=201, dependencies=[Depends(public())])
-@raises(AccountExists, UnusableEmail)
-async def register(new: Registration, request: Request, response: Response) -> SignedIn:
-    """Opens an account for a buyer (REG-6) and signs them in. 409 if the e-mail address has one already."""
-    password_hash = await passwords.hash_password(new.password)
-    async with db_of(request).as_worker() as session:
-        account = await accounts.create_account(
-            session,
-            email=new.email,
-            name=new.name,
-            phone=new.phone,
-            locale=new.locale,
-            password_hash=password_hash,
-        )
-        return await _signed_in(session, account, request, response)
-
-
 @router.post("/sign-in", dependencies=[Depends(public())])
 @raises(PasswordExpired, TooManyAttempts, WrongPassword)
 async def sign_in(given: SignIn, request: Request, response: Response) -> SignedIn:
     """Starts a session in a cookie. 401 for a wrong e-mail or password, without saying which; 429 after too many."""
-    address = address_of(request)
-    key = normalise_email(given.email) or given.email
-    attempts: Attempts = request.app.state.attempts
-    attempts.start(key, address)
-    async with db_of(request).as_worker() as session:
-        account = await accounts.find_account(session, key) if "@" in key else None
+    key = normalise_email(given.email)
+    attempts = attempts_of(request)
+    account = None
+    if key is not None:
+        async with db_of(request).as_worker() as session:
+            account = await accounts.find_account(session, key)
+    device = attempts.known_device(device_of(request), account.id if account else None)
+    limits = attempts.of_sign_in(key or given.email, network_of(request), device)
+    await attempts.start(limits)
     stored = account.password_hash if account else None
     if not await passwords.verify_password(stored, given.password) or account is None or stored is None:
         metrics.SIGN_INS.labels("refused").inc()
@@ -77,7 +72,7 @@ async def sign_in(given: SignIn, request: Request, response: Response) -> Signed
     if account.password_expires_at is not None and account.password_expires_at < datetime.now(UTC):
         metrics.SIGN_INS.labels("expired").inc()
         raise PasswordExpired("Ask for a new one-time password where you got this one.")
-    attempts.succeeded(key, address)
+    await attempts.succeeded(limits)
     renewed = await passwords.hash_password(given.password) if passwords.is_outdated(stored) else None
     async with db_of(request).as_worker() as session:
         account = await accounts.load_account(session, account.id, lock=True)
@@ -85,7 +80,7 @@ async def sign_in(given: SignIn, request: Request, response: Response) -> Signed
             raise WrongPassword("The password has just been changed.")
         account.password_hash = renewed or stored
         metrics.SIGN_INS.labels("ok").inc()
-        return await _signed_in(session, account, request, response)
+        return await signed_in(session, account, request, response)
 
 
 @router.post("/sign-out", status_code=204)
@@ -114,7 +109,7 @@ async def me(caller: SignedInCaller, request: Request, session: Tx) -> Me:
     )
     organisations = {organisation.id: organisation for organisation in found}
     return Me(
-        account=AccountOut.model_validate(account),
+        account=OwnAccount.model_validate(account),
         organisation=caller.organisation,
         roles=sorted(caller.roles),
         memberships=[
@@ -131,31 +126,33 @@ async def me(caller: SignedInCaller, request: Request, session: Tx) -> Me:
 
 
 @router.patch("/me")
-async def change_me(change: PersonChange, caller: SignedInCaller, request: Request) -> AccountOut:
+async def change_me(change: PersonChange, caller: SignedInCaller, request: Request) -> OwnAccount:
     """Changes the person's own data. What they once typed into orders stays as it was (CUS-12)."""
     async with db_of(request).for_organisation(None, caller.account_id) as session:
         account = await accounts.load_account(session, identity_of(request).account_id, lock=True)
         await accounts.change_person(session, account, **changes(change, "phone"))
-        answer = AccountOut.model_validate(account)
+        answer = OwnAccount.model_validate(account)
     identities_of(request).forget(account_id=answer.id)
     return answer
 
 
 @router.post("/password", status_code=204)
-@raises(Conflict, SessionNeeded, TooManyAttempts, WrongPassword)
+@raises(Conflict, SessionNeeded, TooManyAttempts, WeakPassword, WrongPassword)
 async def change_password(change: PasswordChange, caller: SignedInCaller, request: Request) -> None:
     """Changes the password, and ends all other sessions and every API key: make new ones for your programs. After a
     one-time password this opens the roles (ROL-13)."""
     identity = who_signed_in(request)
-    attempts: Attempts = request.app.state.attempts
-    attempts.start(str(identity.account_id), address_of(request))
+    attempts = attempts_of(request)
+    limits = attempts.of_account("password", identity.account_id)
+    await attempts.start(limits)
     async with db_of(request).as_worker() as session:
         account = await accounts.load_account(session, identity.account_id)
     if not await passwords.verify_password(account.password_hash, change.current):
         raise WrongPassword("The current password is wrong.")
-    attempts.succeeded(str(identity.account_id), address_of(request))
+    await attempts.succeeded(limits)
     if change.new == change.current:
         raise Conflict("The new password must differ from the current one.")
+    await passwords.require_strong(change.new, account.email, account.name)
     password_hash = await passwords.hash_password(change.new)
     async with db_of(request).as_worker() as session:
         account = await accounts.load_account(session, identity.account_id, lock=True)
@@ -168,34 +165,34 @@ async def change_password(change: PasswordChange, caller: SignedInCaller, reques
 async def accept_invitation(given: InvitationCode, caller: SignedInCaller, request: Request) -> OrganisationRef:
     """Joins an organisation with the code that it gave the person (ROL-13)."""
     identity = who_signed_in(request)
-    attempts: Attempts = request.app.state.attempts
-    attempts.start(f"invitation {identity.account_id}", address_of(request))
+    attempts = attempts_of(request)
+    limits = attempts.of_account("invitation", identity.account_id)
+    await attempts.start(limits)
     async with db_of(request).as_worker() as session:
         account = await accounts.load_account(session, identity.account_id, lock=True)
         organisation = await accounts.accept_invitation(session, account, given.code)
         answer = OrganisationRef.model_validate(await accounts.find_organisation(session, str(organisation)))
-    attempts.succeeded(f"invitation {identity.account_id}", address_of(request))
+    await attempts.succeeded(limits)
     identities_of(request).forget(account_id=identity.account_id)
     return answer
 
 
-async def _signed_in(session: AsyncSession, account: Account, request: Request, response: Response) -> SignedIn:
+async def signed_in(session: AsyncSession, account: Account, request: Request, response: Response) -> SignedIn:
+    """Starts a session of the browser, which is known to the account from now on."""
     lifetime = identities_of(request).lifetime
     client = f"{address_of(request)} {request.headers.get('user-agent', '')}".strip()
     token = await sessions.start_session(session, account.id, client, lifetime)
-    settings = request.app.state.settings
-    response.set_cookie(
-        cookie_name(settings),
-        token,
-        max_age=int(lifetime.absolute.total_seconds()),
-        path="/",
-        secure=settings.secure_cookies,
-        httponly=True,
-        samesite="lax",
-    )
+    settings = settings_of(request)
+    for name, secret, seconds in (
+        (cookie_name(settings), token, int(lifetime.absolute.total_seconds())),
+        (device_cookie_name(settings), attempts_of(request).device_of(account.id), DEVICE_DAYS * 24 * 3600),
+    ):
+        response.set_cookie(
+            name, secret, max_age=seconds, path="/", secure=settings.secure_cookies, httponly=True, samesite="lax"
+        )
     response.headers["Cache-Control"] = "no-store"
     return SignedIn(
-        account=AccountOut.model_validate(account),
+        account=OwnAccount.model_validate(account),
         csrf_token=sessions.csrf_token(token),
         password_change_required=account.password_expires_at is not None,
     )

@@ -6,11 +6,14 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from chassis import networks
 from chassis.db import Database
 from chassis.edge import Caller, buyer
+from services.gateway.attempts import Attempts
 from services.gateway.errors import SessionNeeded
-from services.gateway.front import IDENTITY
+from services.gateway.front import DEVICE, IDENTITY
 from services.gateway.identities import Identities, Identity
+from services.gateway.settings import Settings
 
 SignedInCaller = Annotated[Caller, Depends(buyer())]
 
@@ -38,6 +41,27 @@ def who_signed_in(request: Request) -> Identity:
     if identity.session_id is None:
         raise SessionNeeded("An API key cannot do this: sign in with the password.")
     return identity
+
+
+def attempts_of(request: Request) -> Attempts:
+    attempts: Attempts = request.app.state.attempts
+    return attempts
+
+
+def settings_of(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def device_of(request: Request) -> str | None:
+    """What the browser has kept of a sign-in before; who it belongs to is to be checked."""
+    device: str | None = request.scope.get(DEVICE)
+    return device
+
+
+def network_of(request: Request) -> str:
+    """Who counts as one client: an address, or the /64 of one."""
+    return networks.network_of(address_of(request))
 
 
 def address_of(request: Request) -> str:

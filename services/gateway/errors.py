@@ -41,6 +41,22 @@ class WrongPassword(Unauthorised):
     slug, title = "wrong-password", "E-mail or password is wrong"
 
 
+class LetterOver(Problem):
+    status, slug, title = 410, "letter-over", "The link opens nothing any more"
+
+
+class PersonNeeded(Invalid):
+    slug, title = "person-needed", "Say who you are"
+
+
+class WeakPassword(Invalid):
+    slug, title = "weak-password", "The password is too easy to guess"
+
+
+class PasswordChangeNeeded(Forbidden):
+    slug, title = "password-change-needed", "Change the one-time password first"
+
+
 class PasswordExpired(Unauthorised):
     slug, title = "password-expired", "The one-time password has expired"
 

@@ -19,7 +19,7 @@ from chassis.problems import Problem, TooManyRequests, Unavailable
 from services.gateway import metrics, targets
 from services.gateway.answers import Answer, security_headers
 from services.gateway.bodies import ClientGone
-from services.gateway.errors import BadCredentials, NoSuchService
+from services.gateway.errors import BadCredentials, NoSuchService, PasswordChangeNeeded
 from services.gateway.forwarding import Forwarder, Upstream
 from services.gateway.identities import Identities, Identity
 from services.gateway.incoming import Incoming
@@ -32,18 +32,26 @@ log = get_logger(__name__)
 
 OPERATED = frozenset({"/metrics", "/readyz", "/statusz"})
 """Our own such paths: for whoever runs the platform, from inside."""
-WITHOUT_COOKIE = frozenset({"/auth/sign-in", "/auth/register"})
+WITHOUT_COOKIE = frozenset({"/auth/sign-in", "/auth/letters", "/auth/letters/use", "/auth/link"})
 """Start a session, whatever cookie is there: no session to protect, but the page must be ours."""
 WEBHOOKS = "/api/orders/webhooks/"
 """Come from few addresses, and most of them when most people buy. Their signature protects them, not their rate."""
+CHANGING = frozenset({("GET", "/auth/me"), ("POST", "/auth/password"), ("POST", "/auth/sign-out")})
+"""All that a one-time password opens (ROL-13)."""
 IDENTITY = "footlights.identity"
 """Where our own routes find who calls, in the ASGI scope."""
+DEVICE = "footlights.device"
+"""Where they find the cookie of a browser that somebody has signed in with before."""
 BEARER = re.compile(r"[Bb]earer +(\S+)")
 
 
 def cookie_name(settings: Settings) -> str:
     """The `__Host-` prefix makes a browser refuse the cookie from anywhere but this very host over HTTPS."""
     return "__Host-footlights" if settings.secure_cookies else "footlights_session"
+
+
+def device_cookie_name(settings: Settings) -> str:
+    return "__Host-footlights-device" if settings.secure_cookies else "footlights_device"
 
 
 class Front:
@@ -57,6 +65,7 @@ class Front:
         self._identities = identities
         self._forwarder = forwarder
         self._cookie = cookie_name(settings)
+        self._device = device_cookie_name(settings)
         self._limited = settings.rate_per_second > 0
         self._buckets = Buckets(settings.rate_per_second or 1, settings.rate_burst)
         self._exempt = exempt
@@ -130,6 +139,8 @@ class Front:
             )
         if from_cookie and unsafe:
             require_token(incoming, identity.csrf)
+        if identity.limited and (incoming.method, incoming.path) not in CHANGING:
+            raise PasswordChangeNeeded("Choose a password of your own first: POST /auth/password.")
         return identity
 
     def _secret(self, incoming: Incoming) -> tuple[str | None, bool]:
@@ -171,7 +182,13 @@ class Front:
         headers = [(name.encode(), value.encode()) for name, value in self._for_service(incoming, identity, address)]
         if host := incoming.read.get(b"host"):
             headers.append((b"host", host))
-        inner = {**scope, "headers": headers, "client": (address, 0), IDENTITY: identity}
+        inner = {
+            **scope,
+            "headers": headers,
+            "client": (address, 0),
+            IDENTITY: identity,
+            DEVICE: incoming.cookie(self._device),
+        }
         await self._app(inner, receive, answer)
 
     def _for_service(self, incoming: Incoming, identity: Identity | None, address: str) -> list[tuple[str, str]]:

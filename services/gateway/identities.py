@@ -45,6 +45,8 @@ class Identity:
     """What `X-CSRF-Token` must be; None for an API key, which no browser sends by itself."""
     claims: dict[str, Any]
     """What the services are told."""
+    limited: bool
+    """Signed in with a one-time password, which opens nothing but changing it."""
     expires: float
     """When the last token made of these claims must have ended."""
     bearers: OrderedDict[str, str] = field(default_factory=OrderedDict)
@@ -63,6 +65,7 @@ class Identities:
         self.lifetime = Lifetime(
             idle=timedelta(hours=settings.session_idle_hours), absolute=timedelta(days=settings.session_days)
         )
+        self.letter_lifetime = timedelta(minutes=settings.letter_minutes)
         self._known: OrderedDict[tuple[str, str], Identity] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()
         self._anybody: OrderedDict[str, tuple[str, float]] = OrderedDict()
@@ -135,7 +138,14 @@ class Identities:
             key_id=holder.key_id,
             fresh_until=now + self._fresh_seconds(holder),
             csrf=sessions.csrf_token(secret) if holder.session_id else None,
-            claims=claims_of(account.id, name=account.name, email=account.email, organisation=chosen, roles=roles),
+            claims=claims_of(
+                account.id,
+                name=account.name,
+                email=account.email if account.verified_at is not None else None,
+                organisation=chosen,
+                roles=roles,
+            ),
+            limited=account.password_expires_at is not None,
             expires=now + self._tokens.seconds,
         )
         # What was read before a `forget` may be what is to be forgotten: use it once, do not keep it.

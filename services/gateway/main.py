@@ -14,7 +14,7 @@ from chassis.clients import Clients
 from chassis.edge import AUDIENCE, ISSUER
 from chassis.networks import Networks
 from chassis.tail import Tail
-from services.gateway import access, api, pages, staff
+from services.gateway import access, api, mailed, pages, staff
 from services.gateway.attempts import Attempts
 from services.gateway.documents import Documents
 from services.gateway.forwarding import Forwarder
@@ -51,7 +51,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app = create_app(
         settings,
         title="Gateway",
-        routers=[api.router, access.router, staff.router, pages.router],
+        routers=[api.router, mailed.router, access.router, staff.router, pages.router],
         retention=rules(settings),
         lifespan=lifespan,
     )
@@ -59,7 +59,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != "/openapi.json"]
     app.state.tokens = tokens
     app.state.identities = identities = Identities(app.state.db, tokens, settings)
-    app.state.attempts = Attempts(settings.sign_in_failures)
+    app.state.attempts = Attempts(app.state.db, settings)
     app.state.shows = shows
     app.state.documents = Documents(app, settings, forwarder)
     app.state.checks |= {"live": _is_ready(tail), "signing": _signing(app, tokens)}

@@ -56,8 +56,16 @@ class Account(Base):
     """Set for a one-time password (ROL-13): until it is changed, it opens nothing but changing it."""
     made_by: Mapped[UUID | None] = mapped_column(ForeignKey("organisation.id"))
     """The organisation that made the account for a member of its staff. None: the person opened it, or has left."""
+    verified_at: Mapped[datetime | None]
+    """When its person proved that they read the address. Until then it is nobody's: services are not told of it."""
+    shared_with: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default=text("'{}'"))
+    """Organisations that the person lets see what they entered, wherever their address stands."""
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def verified(self) -> bool:
+        return self.verified_at is not None
 
     memberships: Mapped[list[Membership]] = relationship(
         back_populates="account", lazy="raise", order_by="Membership.organisation"
@@ -78,6 +86,30 @@ class Membership(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     account: Mapped[Account] = relationship(back_populates="memberships", lazy="raise")
+
+
+class Letter(Base):
+    """A mailed link to the account of an address, used once. What its token is made of is stored nowhere."""
+
+    __tablename__ = "letter"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid7)
+    email: Mapped[str]
+    locale: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None]
+
+
+class Guess(Base):
+    """How often something was tried that must not be tried without end, in all processes together."""
+
+    __tablename__ = "guess"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    """A digest: who and what is counted is not to be read here."""
+    until: Mapped[datetime] = mapped_column(index=True)
+    """When nothing of it counts any more; each try moves it by one step."""
 
 
 class SignInSession(Base):

@@ -6,18 +6,33 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from chassis.people import normalise_phone
 from chassis.texts import ONE_LINE
 from contracts.accounts import Role
 from services.gateway.passwords import LONGEST, SHORTEST
 
+ANYWHERE = "ZZ"
+"""No country: numbers must name theirs."""
+
+
+def _number(raw: str) -> str:
+    number = normalise_phone(raw, ANYWHERE)
+    if number is None:
+        raise ValueError("write the number with its country, such as +380671112233")
+    return number
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), ONE_LINE]
 Email = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=254)]
-Phone = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=40), ONE_LINE]
+Phone = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=3, max_length=40), ONE_LINE, AfterValidator(_number)
+]
 Password = Annotated[str, StringConstraints(min_length=SHORTEST, max_length=LONGEST)]
 Guess = Annotated[str, StringConstraints(max_length=LONGEST)]
 Locale = Literal["en", "uk", "pl", "ru"]
+Organisations = Annotated[list[UUID], Field(max_length=200)]
 Roles = Annotated[list[Role], Field(min_length=1, max_length=len(Role))]
 
 
@@ -29,12 +44,29 @@ class Output(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
-class Registration(Input):
+class LetterAsked(Input):
     email: Email
-    password: Password
-    name: Name
-    phone: Phone | None = None
     locale: Locale = "en"
+    """Of the letter, if the address is nobody's yet."""
+
+
+class LetterAnswer(Output):
+    """The same whether there is an account or not."""
+
+    detail: str
+
+
+class LetterUse(Input):
+    """What its reader says. Who has no account yet names themselves; a password may be left out, and replaces the one
+    before if it is given."""
+
+    token: Annotated[str, StringConstraints(max_length=1000)]
+    name: Name | None = None
+    phone: Phone | None = None
+    password: Password | None = None
+    shared_with: Organisations = Field(default_factory=list)
+    """Of a new account: who may see these data, wherever the address stands. Others see them on what is ordered from
+    them while signed in."""
 
 
 class SignIn(Input):
@@ -53,6 +85,7 @@ class PersonChange(Input):
     name: Name | None = None
     phone: Phone | None = None
     locale: Locale | None = None
+    shared_with: Organisations | None = None
 
 
 class InvitationCode(Input):
@@ -94,10 +127,17 @@ class AccountOut(Output):
     name: str
     phone: str | None
     locale: str
+    verified: bool
+    """Whether the person has proved that they read the address (`POST /auth/letters`)."""
+
+
+class OwnAccount(AccountOut):
+    shared_with: list[UUID]
+    """Organisations that see these data wherever the address stands."""
 
 
 class SignedIn(Output):
-    account: AccountOut
+    account: OwnAccount
     csrf_token: str
     """Send it back as `X-CSRF-Token` with every request that changes something."""
     password_change_required: bool
@@ -118,7 +158,7 @@ class MembershipOut(Output):
 
 
 class Me(Output):
-    account: AccountOut
+    account: OwnAccount
     organisation: UUID | None
     """The organisation this request acts in."""
     roles: list[Role]

@@ -6,13 +6,14 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, SecretStr
 
-from chassis.settings import DevelopmentDefault, ServiceSettings
+from chassis.letters import LetterSettings
+from chassis.settings import DevelopmentDefault
 
 LOOPBACK = "127.0.0.0/8,::1/128"
 PRIVATE = f"{LOOPBACK},10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
 
 
-class Settings(ServiceSettings):
+class Settings(LetterSettings):
     service: ClassVar[str] = "gateway"
 
     orders_url: str = "http://127.0.0.1:8001"
@@ -57,7 +58,14 @@ class Settings(ServiceSettings):
     operator_networks: str = PRIVATE
     """Networks that /metrics, /readyz and /statusz answer, and only to requests that no proxy has forwarded."""
     sign_in_failures: int = 10
-    """Wrong passwords for an account from one address in 15 minutes; five times as many in all for either."""
+    """Wrong passwords for an account from one browser or network in 15 minutes. Five times as many for an account from
+    unknown browsers, or for a network with any account."""
+    letter_minutes: int = Field(60, ge=5, le=24 * 60)
+    """How long a mailed link opens an account."""
+    letters_per_address: int = Field(5, ge=1)
+    """Letters that are sent to one address while the first of them can still be used; more are not sent."""
+    letters_per_network: int = Field(20, ge=1)
+    """Letters that one network may ask for in an hour."""
 
     allowed_origins: str = ""
     """Origins besides `public_url` whose pages may use a cookie session, separated by commas."""

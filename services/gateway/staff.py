@@ -15,7 +15,7 @@ from chassis.edge import Caller, Tx, staff
 from chassis.patches import changes
 from chassis.problems import Conflict, raises
 from contracts.accounts import Role
-from services.gateway import accounts, passwords
+from services.gateway import accounts, letters, passwords
 from services.gateway.asking import db_of, identities_of
 from services.gateway.errors import NoSuchAccount, RolesRefused, SharedAccount, UnusableEmail
 from services.gateway.models import Account, Membership
@@ -58,7 +58,8 @@ async def list_staff(caller: Giver, session: Tx) -> StaffList:
 async def create_staff(new: NewStaff, caller: Giver, request: Request, response: Response) -> NewStaffOut:
     """Gives a person roles in the organisation (ROL-13).
 
-    A new person gets a one-time password, to be changed at the first sign-in. A person who has an account on the
+    A new person gets a one-time password, to be changed at the first sign-in, and a letter whose link proves that the
+    address is theirs and makes the one-time password needless. A person who has an account on the
     platform keeps it and confirms with a code; 409 if they work for the organisation already.
     """
     organisation = caller.staff_organisation
@@ -84,6 +85,7 @@ async def create_staff(new: NewStaff, caller: Giver, request: Request, response:
             memberships={organisation: new.roles},
             made_by=organisation,
         )
+        await letters.request(session, new.email, new.locale, identities_of(request).letter_lifetime)
         answer = _staff_out(account, account.memberships[0])
         set_etag(response, answer.version)
     return NewStaffOut(**answer.model_dump(), one_time_password=password, invitation_code=None)
@@ -91,7 +93,9 @@ async def create_staff(new: NewStaff, caller: Giver, request: Request, response:
 
 def _invited(account: Account, new: NewStaff, code: str | None) -> NewStaffOut:
     """Until the person confirms, the organisation learns nothing of them but what it entered itself."""
-    shown = AccountOut(id=account.id, email=new.email, name=new.name, phone=new.phone, locale=new.locale)
+    shown = AccountOut(
+        id=account.id, email=new.email, name=new.name, phone=new.phone, locale=new.locale, verified=False
+    )
     return NewStaffOut(
         **shown.model_dump(),
         version=account.version,
@@ -200,6 +204,13 @@ def _staff_out(account: Account, membership: Membership) -> StaffOut:
     shown = AccountOut.model_validate(account)
     if not confirmed:
         # The person has not agreed yet: what the platform knows of them is not the organisation's.
-        shown = AccountOut(id=account.id, email=account.email, name=account.email, phone=None, locale=account.locale)
+        shown = AccountOut(
+            id=account.id,
+            email=account.email,
+            name=account.email,
+            phone=None,
+            locale=account.locale,
+            verified=False,
+        )
     roles = [Role(role) for role in membership.roles]
     return StaffOut(**shown.model_dump(), version=account.version, roles=roles, confirmed=confirmed)

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Consumer
 from chassis.errors import Permanent
-from contracts.accounts import OrganisationState
+from chassis.letters import PLATFORM
+from contracts.accounts import LetterRequested, OrganisationState
 from contracts.envelope import Event, EventData
 from contracts.orders import (
     EnrolmentOpened,
@@ -33,6 +34,10 @@ def build(settings: Settings) -> Consumer:
     @consumer.on(*OrganisationState.types())
     async def organisation(session: AsyncSession, event: Event[OrganisationState]) -> None:
         await known.learn_organisation(session, event)
+
+    @consumer.on(LetterRequested)
+    async def letter_requested(session: AsyncSession, event: Event[LetterRequested]) -> None:
+        await announce(session, PLATFORM, [occasions.letter_requested(event.data)], settings, at=event.time)
 
     @consumer.on(*ShowState.types())
     async def show(session: AsyncSession, event: Event[ShowState]) -> None:

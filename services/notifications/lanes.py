@@ -17,6 +17,8 @@ class Lane(IntEnum):
 
 
 _LANES: Mapping[Template, Lane] = {
+    Template.OPEN_ACCOUNT: Lane.URGENT,
+    Template.SIGN_IN: Lane.URGENT,
     Template.SHOW_REMINDER: Lane.BULK,
 }
 """Of the templates that are not `ORDINARY`."""

@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import tracing
+from chassis.letters import PLATFORM
 from chassis.people import normalise_email
 from contracts.notifications import Channel
 from services.notifications.lanes import lane_of
@@ -98,7 +99,7 @@ class Draft:
             ),
             "traceparent": tracing.current_traceparent(),
             "due_at": due_at,
-            "context_by": max(due_at, datetime.now(UTC)) + wait,
+            "context_by": max(due_at, datetime.now(UTC)) + (wait if organisation != PLATFORM else timedelta(0)),
             "give_up_at": due_at + timedelta(hours=settings.give_up_hours),
         }
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from contracts.accounts import LetterRequested
 from contracts.money import Money
 from contracts.orders import (
     EnrolmentOpened,
@@ -184,6 +185,17 @@ def course_access(event: EnrolmentOpened, customer: Person | None) -> list[Draft
             params={"course": event.course, "number": event.order_number, "access_url": event.access_url},
         )
     ]
+
+
+def letter_requested(event: LetterRequested) -> Draft:
+    """A link to the account of an address. What makes it one is added when the mail is written, and kept nowhere."""
+    return Draft(
+        template=Template(event.kind.value),
+        transition=str(event.letter_id),
+        to=Person(event.name, event.email),
+        locale=event.locale,
+        params={"letter_id": str(event.letter_id), "expires_at": event.expires_at.isoformat()},
+    )
 
 
 def order_data(

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from chassis.letters import LetterSettings
 from chassis.people import normalise_email
-from chassis.settings import DevelopmentDefault, ServiceSettings, is_local, is_reserved
+from chassis.settings import DevelopmentDefault, is_local, is_reserved
 
 
-class Settings(ServiceSettings):
+class Settings(LetterSettings):
     service: ClassVar[str] = "notifications"
 
     port: int = 8004

@@ -136,6 +136,7 @@ async def account_known(session: AsyncSession, event: Event[AccountState]) -> No
         "email": normalise_email(data.email) or data.email,
         "name": data.name,
         "phone": data.phone,
+        "shared_with": list(data.shared_with),
         "version": event.aggregate_version,
     }
     await keep_newest(session, Account, values)

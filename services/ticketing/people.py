@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Index, func, select, text
+from sqlalchemy import Index, Uuid, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -35,6 +36,8 @@ class Person(Base):
     name: Mapped[str]
     email: Mapped[str]
     phone: Mapped[str | None]
+    shared_with: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    """Organisations that may see these data wherever the address stands."""
     version: Mapped[int] = mapped_column(server_default="0")
 
 
@@ -54,7 +57,13 @@ async def keep_organisation(session: AsyncSession, state: OrganisationState, ver
 
 async def keep_person(session: AsyncSession, state: AccountState, version: int) -> None:
     """Keeps the newest state; an older event changes nothing."""
-    new = {"name": state.name, "email": state.email, "phone": state.phone, "version": version}
+    new = {
+        "name": state.name,
+        "email": state.email,
+        "phone": state.phone,
+        "shared_with": list(state.shared_with),
+        "version": version,
+    }
     await keep_newest(session, Person, {"account_id": state.account_id, **new})
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 from pydantic import BaseModel
 
 from contracts import orders, ticketing
-from contracts.accounts import AccountState
+from contracts.accounts import AccountState, LetterRequested
 from contracts.crm import CustomerState
 from contracts.envelope import EventData
 from contracts.topics import CONSUMER_GROUPS, TOPICS, WEEK, Topic, all_topics
@@ -47,7 +47,7 @@ def test_no_record_with_names_gets_older_than_said() -> None:
             assert longest <= topic.retention <= timedelta(days=400), topic.name
 
 
-PERSONS = (AccountState, CustomerState, orders.Customer, orders.Participant, ticketing.Holder)
+PERSONS = (AccountState, LetterRequested, CustomerState, orders.Customer, orders.Participant, ticketing.Holder)
 """What has the name of a person in it."""
 
 

@@ -102,7 +102,12 @@ async def test_the_card_shows_orders_and_both_kinds_of_contact_data(crm: Service
     bought.paid()
     bought.refund(1)
     data = AccountRegistered(
-        account_id=uuid4(), email="olena@example.com", name="Olena Kosach", phone="+380931112233", locale="uk"
+        account_id=uuid4(),
+        email="olena@example.com",
+        name="Olena Kosach",
+        phone="+380931112233",
+        locale="uk",
+        shared_with=(organisation,),
     )
     await publish(
         kafka.bootstrap_servers,

@@ -273,7 +273,7 @@ async def test_numbers_are_read_again_when_the_country_becomes_known(db: Databas
 @pytest.mark.parametrize("first", ["order", "account", "both at once"])
 async def test_registered_data_are_kept_beside_typed_data(db: Database, first: str) -> None:
     organisation = uuid4()
-    bought, registered = order(organisation, OLENA), account("olena.s@example.com")
+    bought, registered = order(organisation, OLENA), account("olena.s@example.com", shared_with=(organisation,))
     if first == "both at once":
         async with db.as_worker() as session:
             await hear(session, bought)
@@ -289,10 +289,38 @@ async def test_registered_data_are_kept_beside_typed_data(db: Database, first: s
 
 
 async def test_a_changed_account_changes_its_customers_in_every_organisation(db: Database) -> None:
-    account_id = uuid4()
-    signed_in = Orderer(name="Олена", email="elsewhere@example.com", account_id=account_id)
-    await tell(db, order(uuid4(), signed_in), order(uuid4(), OLENA))
-    newer = account("olena.s@example.com", account_id=account_id, version=2, name="Olena Kosach")
+    account_id, shown_to = uuid4(), uuid4()
+    signed_in = Orderer(name="Олена", email="olena.s@example.com", account_id=account_id)
+    await tell(db, order(uuid4(), signed_in), order(shown_to, OLENA))
+    newer = account(
+        "olena.s@example.com", account_id=account_id, version=2, name="Olena Kosach", shared_with=(shown_to,)
+    )
     older = account("olena.s@example.com", account_id=account_id)
     await tell(db, newer, older)
     assert [customer.registered_name for customer in await customers(db)] == ["Olena Kosach"] * 2
+    withdrawn = account("olena.s@example.com", account_id=account_id, version=3)
+    await tell(db, withdrawn)
+    shown = {customer.organisation: customer.registered_name for customer in await customers(db)}
+    assert shown.pop(shown_to) is None, "the person shows nothing there any more"
+    assert list(shown.values()) == ["Olena Shevchenko-Kosach"], "but what they ordered while signed in is theirs"
+
+
+@pytest.mark.parametrize("first", ["order", "account"])
+async def test_an_address_in_an_order_shows_nothing_of_whose_it_is(db: Database, first: str) -> None:
+    written, registered = order(uuid4(), OLENA), account("olena.s@example.com", shared_with=(uuid4(),))
+    await tell(db, *((written, registered) if first == "order" else (registered, written)))
+    (customer,) = await customers(db)
+    assert (customer.account_id, customer.registered_name, customer.registered_phone) == (None, None, None)
+
+
+@pytest.mark.parametrize("first", ["account", "order"])
+async def test_nobody_takes_a_customer_by_ordering_with_their_address(db: Database, first: str) -> None:
+    organisation = uuid4()
+    stranger = account("stranger@example.com")
+    sly = order(
+        organisation, Orderer(name="Somebody", email="olena.s@example.com", account_id=stranger.data.account_id)
+    )
+    await tell(db, order(organisation, OLENA), *((stranger, sly) if first == "account" else (sly, stranger)))
+    for customer in await customers(db):
+        if await customer_of(db, sly) == customer.id:
+            assert (customer.account_id, customer.registered_name) == (None, None)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from pypdf import PdfReader
 
 from deploy.platform.mailcatcher import Mail
+from services.notifications.delivery.parcel import ACCOUNT_LETTERS
 from tests.flows.stage import Stage
 from tests.harness import eventually
 
@@ -52,10 +55,20 @@ class Person:
             version = seen.headers["ETag"]
         return await self.must(method, path + part, change, if_match=version)
 
-    async def register(self) -> None:
-        """Opens an account on the platform with the data of this person, and stays signed in."""
-        new = {"email": self.email, "name": self.name, "phone": self.phone, "password": PASSWORD, "locale": "uk"}
-        await self._enter("/auth/register", new)
+    async def register(self, *shared_with: UUID) -> None:
+        """Opens an account on the platform with the data of this person, by the letter that they get, and stays signed
+        in. `shared_with` are organisations that may see the data."""
+        await self.platform.must("POST", "/auth/letters", {"email": self.email, "locale": "uk"})
+        (letter,) = await eventually(lambda: self._mails(of_accounts=True), timeout=30)
+        (token,) = re.findall(r"/auth/link\?token=([\w.-]+)", letter.text)
+        reader = {
+            "token": token,
+            "name": self.name,
+            "phone": self.phone,
+            "password": PASSWORD,
+            "shared_with": [str(organisation) for organisation in shared_with],
+        }
+        await self._enter("/auth/letters/use", reader)
 
     async def sign_in(self) -> None:
         await self._enter("/auth/sign-in", {"email": self.email, "password": PASSWORD})
@@ -64,16 +77,20 @@ class Person:
         async with self.platform.http.post(self.platform.url + path, json=form) as answer:
             body = await answer.json()
             assert answer.status < 300, body
-            (cookie,) = answer.cookies.values()
+            cookie = next(cookie for cookie in answer.cookies.values() if "device" not in cookie.key)
             self.headers = {"Cookie": f"{cookie.key}={cookie.value}", "X-CSRF-Token": body["csrf_token"]}
 
     async def letters(self, count: int = 1) -> list[Mail]:
-        """The first `count` mails of this person, oldest first; no more have come by then."""
-        found = self.platform.mail.to
-        await eventually(lambda: len(found(self.email)) >= count, timeout=30)
-        mails = found(self.email)
+        """The first `count` mails of this person, oldest first, without those to their account; no more have come by
+        then."""
+        await eventually(lambda: len(self._mails()) >= count, timeout=30)
+        mails = self._mails()
         assert len(mails) == count, [mail.subject for mail in mails]
         return mails
+
+    def _mails(self, *, of_accounts: bool = False) -> list[Mail]:
+        found = self.platform.mail.to(self.email)
+        return [mail for mail in found if (mail.message["X-Footlights-Template"] in ACCOUNT_LETTERS) == of_accounts]
 
 
 def tickets_in(mail: Mail) -> list[str]:

@@ -38,7 +38,7 @@ async def test_participants_have_a_list_of_their_own(house: House) -> None:
 async def test_what_people_registered_stands_beside_what_was_typed(house: House) -> None:
     customer, guest = house.person("Марія", "+380671234567"), house.person("Гостя")
     before = Person(house.platform, "Марія Адасовська", customer.email, "+380931112233")
-    await before.register()
+    await before.register(house.organisation)
     order = await house.bought(customer, "1-1", "1-2", holders={"1-2": guest})
 
     async def registered_data() -> dict[str, Any]:
@@ -47,12 +47,17 @@ async def test_what_people_registered_stands_beside_what_was_typed(house: House)
         return card
 
     card = await eventually(registered_data, timeout=30)
+    private = Person(house.platform, "Чужа людина", house.person("Хтось").email, "+380939998877")
+    await private.register()
+    probe = await house.bought(
+        house.person("Цікава"), "2-1", holders={"2-1": Person(house.platform, "Хтось", private.email)}
+    )
     assert {name: card["customer"][name] for name in customer.contact} == customer.contact
     _, row = await registrations(order)
     assert (row["ordered"], row["registered"], row["contact"]) == (guest.contact, None, guest.contact)
 
     later = Person(house.platform, "Леся Косач", guest.email, "+380504445566")
-    await later.register()
+    await later.register(house.organisation)
 
     async def both_known() -> dict[str, Any]:
         _, row = await registrations(order)
@@ -60,6 +65,10 @@ async def test_what_people_registered_stands_beside_what_was_typed(house: House)
         return row
 
     row = await eventually(both_known, timeout=30)
+    (probed,) = await registrations(probe)
+    assert (probed["registered"], probed["contact"]) == (None, probed["ordered"]), (
+        "an address shows nothing of whose it is"
+    )
     assert row["ordered"] == guest.contact
     assert row["contact"] == later.contact, "what the person entered counts for more"
     _, ticket = await order.tickets()

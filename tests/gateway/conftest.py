@@ -12,12 +12,14 @@ import aiohttp
 import jwt
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 
+from chassis.letters import token_of
 from contracts.accounts import Role
 from services.gateway import accounts
 from services.gateway.errors import NoSuchOrganisation
 from services.gateway.main import create
-from services.gateway.models import Account, Organisation
+from services.gateway.models import Account, Letter, Organisation
 from services.gateway.settings import Settings
 from tests.gateway.upstream import Echo
 from tests.harness import Kafka, Postgres, eventually, serve
@@ -41,7 +43,12 @@ class Gateway:
         memberships = {(await self.organisation(slug)).id: given for slug, given in (roles or {}).items()}
         async with self.app.state.db.as_worker() as session:
             return await accounts.create_account(
-                session, email=email, name="Olena", password=PASSWORD, memberships=memberships, **more
+                session,
+                email=email,
+                name="Olena",
+                password=PASSWORD,
+                memberships=memberships,
+                **({"verified": True} | more),
             )
 
     async def organisation(self, slug: str) -> Organisation:
@@ -58,6 +65,23 @@ class Gateway:
         assert (await browser.sign_in(email))[0] == 200
         return browser
 
+    async def letter_to(self, email: str) -> str:
+        """The token in the newest letter to an address, as notifications would make it."""
+        async with self.app.state.db.as_worker() as session:
+            newest = select(Letter).where(Letter.email == email).order_by(Letter.id.desc()).limit(1)
+            letter = (await session.scalars(newest)).one()
+        return token_of(self.app.state.settings, letter.id, letter.expires_at)
+
+    async def opened(self, email: str, **reader: Any) -> tuple[Browser, Any]:
+        """Somebody who opened an account by a letter, and what they were answered."""
+        browser = self.browser()
+        assert (await browser.ask("POST", "/auth/letters", json={"email": email}))[0] == 202
+        token = await self.letter_to(email)
+        status, body = await browser.ask("POST", "/auth/letters/use", json={"name": "Olena", "token": token} | reader)
+        assert status == 200, body
+        browser.csrf = body["csrf_token"]
+        return browser, body
+
     async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         """Status and JSON (or text) of an anonymous request."""
         async with self.client.request(method, self.url + path, allow_redirects=False, **options) as answer:
@@ -70,6 +94,7 @@ class Browser:
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
         self.cookie: str | None = None
+        self.device: str | None = None
         self.csrf: str | None = None
 
     async def sign_in(self, email: str, password: str = PASSWORD) -> tuple[int, Any]:
@@ -79,14 +104,18 @@ class Browser:
         return status, body
 
     async def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any):
-        sent = {"Cookie": self.cookie} if self.cookie else {}
+        kept = [cookie for cookie in (self.cookie, self.device) if cookie]
+        sent = {"Cookie": "; ".join(kept)} if kept else {}
         if self.csrf and method not in ("GET", "HEAD"):
             sent["X-CSRF-Token"] = self.csrf
         sent |= headers or {}
         url = self.gateway.url + path
         async with self.gateway.client.request(method, url, headers=sent, **options) as answer:
             for name, morsel in answer.cookies.items():
-                self.cookie = f"{name}={morsel.value}" if morsel.value else None
+                if "device" in name:
+                    self.device = f"{name}={morsel.value}"
+                else:
+                    self.cookie = f"{name}={morsel.value}" if morsel.value else None
             return answer.status, await content(answer)
 
 

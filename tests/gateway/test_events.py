@@ -50,10 +50,7 @@ async def events(kafka: Kafka) -> AsyncIterator[Callable[..., object]]:
 
 
 async def test_accounts_are_told_in_order(gateway: Gateway, events: Callable[..., object]) -> None:
-    browser = gateway.browser()
-    new = {"email": "told@example.com", "password": PASSWORD, "name": "Told", "phone": "+48 600 000 000"}
-    _, body = await browser.ask("POST", "/auth/register", json=new)
-    browser.csrf = body["csrf_token"]
+    browser, body = await gateway.opened("told@example.com", password=PASSWORD, name="Told", phone="+48 600 000 000")
     assert (await browser.ask("PATCH", "/auth/me", json={"name": "Told Twice", "locale": "pl"}))[0] == 200
     head = await gateway.signed_in("telling@theatre.example", roles={"theatre": [Role.PROJECT_HEAD]})
     staff = {"email": "told@example.com", "name": "T", "roles": ["ticket_desk"]}

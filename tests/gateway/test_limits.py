@@ -13,8 +13,7 @@ from chassis.keys import KeySet
 from chassis.networks import Networks, client_address, network_of
 from contracts.accounts import Role
 from services.gateway import passwords
-from services.gateway.attempts import Attempts
-from services.gateway.errors import TooManyAttempts
+from services.gateway.errors import WeakPassword
 from services.gateway.limits import Buckets
 from services.gateway.settings import Settings
 from services.gateway.tokens import Tokens, claims_of
@@ -38,20 +37,6 @@ def test_only_so_many_buckets_are_kept() -> None:
     for number in range(100):
         buckets.take(number)
     assert len(buckets._levels) == 10
-
-
-def test_a_distributed_guess_is_stopped_and_the_person_still_comes_in() -> None:
-    attempts = Attempts(failures=2)
-    attempts.start("a@example.com", "1.1.1.1")
-    attempts.start("a@example.com", "1.1.1.1")
-    with pytest.raises(TooManyAttempts):
-        attempts.start("a@example.com", "1.1.1.1")
-    attempts.start("a@example.com", "2.2.2.2")
-    attempts.succeeded("a@example.com", "2.2.2.2")
-    for number in range(8):
-        attempts.start("a@example.com", f"3.3.3.{number}")
-    with pytest.raises(TooManyAttempts):
-        attempts.start("a@example.com", "4.4.4.4")
 
 
 @pytest.mark.parametrize(
@@ -123,3 +108,18 @@ async def test_passwords() -> None:
     assert not await passwords.verify_password(None, "пароль довгий")
     assert not await passwords.verify_password("not a hash", "x")
     assert len({passwords.one_time_password() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["password", "Password1", "qwertyuiop", "iloveyou1", "p@ssw0rd", "11111111", "abcabcabc", "olena@example.com",
+     "footlights1", "l0ve" * 50, "a" * 200],
+)  # fmt: skip
+async def test_what_guessers_try_first_is_no_password(password: str) -> None:
+    with pytest.raises(WeakPassword):
+        await passwords.require_strong(password, "olena@example.com", "Olena")
+
+
+@pytest.mark.parametrize("password", ["correct horse battery", "пароль довгий", "h7-Fw_2q"])
+async def test_other_passwords_are_taken_whatever_they_are_made_of(password: str) -> None:
+    await passwords.require_strong(password, "olena@example.com", None)

@@ -46,6 +46,8 @@ PARAMS: dict[str, object] = {
     "course": "Voice",
     "access_url": "https://example.com/c",
     "documents": [{"name": "Jan", "url": "https://example.com/d"}],
+    "link": "https://example.com/auth/link?token=a.b.c",
+    "minutes": 60,
 }
 
 

@@ -84,10 +84,14 @@ class Stage:
         await self.ticketing.publish(data, self.organisation)
 
     async def register_account(
-        self, email: str, name: str, phone: str | None = None, account: UUID | None = None
+        self, email: str, name: str, phone: str | None = None, account: UUID | None = None, *, shared: bool = True
     ) -> UUID:
+        """A person's account, which shows its data to the organisation if they are `shared`."""
         account = account or uuid4()
-        data = AccountRegistered(account_id=account, email=email, name=name, phone=phone, locale="uk")
+        shown_to = (self.organisation,) if shared else ()
+        data = AccountRegistered(
+            account_id=account, email=email, name=name, phone=phone, locale="uk", shared_with=shown_to
+        )
         await self.ticketing.publish(data, None)
         return account
 

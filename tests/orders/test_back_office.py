@@ -171,14 +171,16 @@ async def test_the_card_shows_everything(stage: Stage) -> None:
 
 async def test_what_people_registered_is_shown_beside_what_was_typed(stage: Stage) -> None:
     email = f"{uuid4().hex[:8]}@example.com"
+    guest = f"guest-{email}"
+    await stage.register_account(guest, "Чужа людина", "+380931112233", shared=False)
     await stage.register_account(email.upper(), "Марія Адасовська", "+380671234567")
     hold = stage.ticketing.hold(stage.organisation, seats=2)
-    participants = [{"seat": hold.seats[1].seat, "name": "Гість", "email": "guest@example.com"}]
+    participants = [{"seat": hold.seats[1].seat, "name": "Гість", "email": guest}]
     await stage.checkout(hold, customer={"name": "Марія", "email": email}, participants=participants)
     card = await eventually(lambda: _registered(stage, str(hold.hold_id)))
     assert card["customer"]["name"] == "Марія"
     assert card["customer"]["registered"] == {"name": "Марія Адасовська", "email": email, "phone": "+380671234567"}
-    assert [bool(line["registered"]) for line in card["lines"]] == [True, False]
+    assert [bool(line["registered"]) for line in card["lines"]] == [True, False], "whose address it is is not shown"
 
 
 async def _registered(stage: Stage, order: str) -> dict[str, Any] | None:

@@ -72,7 +72,7 @@ async def test_interest_has_the_name_of_who_is_signed_in(stage: Stage, known_fir
     placed = hold.placed.model_copy(update={"account_id": account})
 
     async def register() -> None:
-        await stage.register_account(email, "Марія Адасовська", "+38 (067) 123-45-67", account)
+        await stage.register_account(email, "Марія Адасовська", "+38 (067) 123-45-67", account, shared=False)
 
     if known_first:
         await register()

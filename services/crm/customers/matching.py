@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from uuid_utils.compat import uuid7
@@ -168,29 +168,49 @@ async def find_account(session: AsyncSession, customer: Customer) -> None:
     known of yet."""
     if customer.account_id is not None:
         return
-    kinds = (AliasKind.EMAIL, AliasKind.ACCOUNT)
-    contacts = (
-        await session.execute(
-            select(Alias.kind, Alias.value)
-            .where(Alias.customer_id == customer.id, Alias.kind.in_(kinds))
-            .order_by(Alias.created_at, Alias.id)
-        )
-    ).all()
-    if not contacts:
+    emails, signed_in = await _known_by(session, customer)
+    if not emails and not signed_in:
         return
     # The account may be registering at this moment: whoever comes second sees the other.
-    await serialise(session, [contact.value for contact in contacts])
-    signed_in = [UUID(contact.value) for contact in contacts if contact.kind == AliasKind.ACCOUNT]
-    account = None
-    if signed_in:
-        customer.account_id = signed_in[0]
-        account = await session.get(Account, signed_in[0])
-    else:
-        emails = [contact.value for contact in contacts]
-        known = select(Account).where(Account.email_key.in_(emails)).order_by(Account.account_id).limit(1)
-        account = await session.scalar(known)
-    if account is not None:
-        take_registered_data(customer, account)
+    await serialise(session, [*emails, *map(str, signed_in)])
+    accounts = await session.scalars(
+        select(Account)
+        .where(or_(Account.account_id.in_(signed_in), Account.email_key.in_(emails)))
+        .order_by(Account.account_id)
+    )
+    for account in accounts:
+        if await is_person_of(session, customer, account):
+            take_registered_data(customer, account)
+            return
+
+
+async def is_person_of(session: AsyncSession, customer: Customer, account: Account) -> bool:
+    """Whether a customer is the person of an account: the address is the customer's, and the person has ordered while
+    signed in, or shows their data to the organisation. Anybody may write somebody else's address into an order."""
+    emails, signed_in = await _known_by(session, customer)
+    if account.account_id in signed_in:
+        return not emails or account.email_key in emails
+    return account.email_key in emails and customer.organisation in account.shared_with
+
+
+async def _known_by(session: AsyncSession, customer: Customer) -> tuple[list[str], list[UUID]]:
+    """E-mail addresses and accounts that a customer is known by."""
+    kinds = (AliasKind.EMAIL, AliasKind.ACCOUNT)
+    contacts = await session.execute(
+        select(Alias.kind, Alias.value).where(Alias.customer_id == customer.id, Alias.kind.in_(kinds))
+    )
+    emails: list[str] = []
+    signed_in: list[UUID] = []
+    for kind, value in contacts:
+        if kind == AliasKind.EMAIL:
+            emails.append(value)
+        else:
+            signed_in.append(UUID(value))
+    return emails, signed_in
+
+
+def forget_registered_data(customer: Customer) -> None:
+    customer.account_id = customer.registered_name = customer.registered_email = customer.registered_phone = None
 
 
 def take_registered_data(customer: Customer, account: Account) -> None:

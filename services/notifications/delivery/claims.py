@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from chassis import outbox
+from chassis.letters import PLATFORM
 from contracts.notifications import Channel, MessageFailed, MessageSent
 from services.notifications import metrics
 from services.notifications.lanes import Lane
@@ -208,9 +209,8 @@ def _event(message: Claimed, end: End) -> outbox.WireRow:
     else:
         return "", b"", b"", "[]"
     correlation = str(message.order_id) if message.order_id else None
-    return outbox.wire_row(
-        outbox.new_event(data, organisation=message.organisation, version=1, correlation_id=correlation)
-    )
+    organisation = message.organisation if message.organisation != PLATFORM else None
+    return outbox.wire_row(outbox.new_event(data, organisation=organisation, version=1, correlation_id=correlation))
 
 
 async def again(session: AsyncSession, message: Claimed, pause_seconds: float, detail: str, *, counted: bool) -> None:

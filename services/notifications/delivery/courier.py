@@ -128,7 +128,7 @@ class Courier:
 
     async def _write(self, message: Claimed, to: Target) -> Parcel:
         sender, platform = self._settings.sender, self._settings.sender_name
-        words = parcel.letter(message, to, platform)
+        words = parcel.letter(parcel.linked(message, self._settings), to, platform)
         files = []
         for url in message.documents:
             async with self._fetching:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from chassis.letters import LetterSettings, link_of
 from contracts.notifications import Channel
 from contracts.orders import FunnelStage, PaymentStatus
 from contracts.ticketing import ShowStatus
@@ -14,6 +16,8 @@ from services.notifications.delivery.claims import Claimed
 from services.notifications.letters import Letter, Setting, Template, short_text, write
 from services.notifications.letters.render import language_of
 from services.notifications.mail import Envelope
+
+ACCOUNT_LETTERS = (Template.OPEN_ACCOUNT, Template.SIGN_IN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ def obsolete(message: Claimed) -> str | None:
     ticket_ids = {UUID(ticket) for ticket in message.params.get("ticket_ids", ())}
     if ticket_ids and ticket_ids <= set(message.voided or ()):
         return "the tickets are no longer valid"
+    if message.template in ACCOUNT_LETTERS and datetime.fromisoformat(message.params["expires_at"]) <= message.now:
+        return "too late: its link is over"
     if message.template == Template.ORDER_PLACED:
         return _no_payment_awaited(message)
     if message.template == Template.SHOW_REMINDER:
@@ -65,6 +71,15 @@ def letter(message: Claimed, to: Target, platform: str) -> Letter:
 
 def sms_text(message: Claimed, to: Target, platform: str) -> str:
     return short_text(message.template, _setting(message, to, platform), _params(message))
+
+
+def linked(message: Claimed, settings: LetterSettings) -> Claimed:
+    """A letter to an account with its link, which is in nothing that is stored."""
+    if message.template not in ACCOUNT_LETTERS:
+        return message
+    letter_id, until = UUID(message.params["letter_id"]), datetime.fromisoformat(message.params["expires_at"])
+    minutes = math.ceil((until - message.now).total_seconds() / 60)
+    return replace(message, params={"link": link_of(settings, letter_id, until), "minutes": minutes})
 
 
 def envelope(message: Claimed, to: Target, sender: str, platform: str) -> Envelope:

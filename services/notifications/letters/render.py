@@ -39,6 +39,8 @@ class Template(StrEnum):
     INVOICE_ORDERED = "invoice_ordered"
     REFUND_DUE = "refund_due"
     COURSE_ACCESS = "course_access"
+    OPEN_ACCOUNT = "open_account"
+    SIGN_IN = "sign_in"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Query
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 
@@ -138,7 +138,8 @@ async def full_card(session: AsyncSession, order: Order) -> OrderCard:
     """The card as staff see it: with notes, and with what the people registered (ORD-26)."""
     notes = list(await session.scalars(select(Note).where(Note.order_id == order.id).order_by(Note.id)))
     emails = {order.customer_email, *(line.participant_email for line in order.lines)} - {None}
-    accounts = await session.scalars(select(Account).where(Account.email.in_(emails)))
+    agreed = or_(Account.id == order.account_id, Account.shared_with.contains([order.organisation]))
+    accounts = await session.scalars(select(Account).where(Account.email.in_(emails), agreed))
     registered = {
         account.email: Registered(name=account.name, email=account.email, phone=account.phone) for account in accounts
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, UniqueConstraint, func, text
+from sqlalchemy import ForeignKey, UniqueConstraint, Uuid, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.orders.models.base import Base
@@ -71,7 +72,8 @@ class Organisation(Base):
 class Account(Base):
     """What a person entered when they registered on the platform, from `accounts.account` (ORD-26, REG-6).
 
-    Belongs to no organisation: it is shown beside an order whose e-mail is the same.
+    Belongs to no organisation. It is shown beside an order whose e-mail is the same, if the person ordered it or shows
+    their data to the organisation: anybody may write an address into an order.
     """
 
     __tablename__ = "accounts"
@@ -80,4 +82,5 @@ class Account(Base):
     email: Mapped[str] = mapped_column(index=True)
     name: Mapped[str]
     phone: Mapped[str | None]
+    shared_with: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
     version: Mapped[int]

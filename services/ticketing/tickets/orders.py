@@ -86,6 +86,7 @@ async def order_paid(
         await seats.free(session, order.show_id, order.order_id, names)
         return
     record.stage = OrderStage.ISSUED
+    record.account_id = order.customer.account_id if order.customer else None
     record.version += 1
     await session.flush()
     await issue(session, printer, record, layout, order, wanted)

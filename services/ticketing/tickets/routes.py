@@ -28,7 +28,7 @@ from services.ticketing.schemas import Body, Price
 from services.ticketing.shows.tables import Show
 from services.ticketing.tickets.document import PrintedDocument, PrintedTicket, print_document
 from services.ticketing.tickets.issue import LINK, Printer
-from services.ticketing.tickets.tables import Document, TicketRow
+from services.ticketing.tickets.tables import Document, OrderRecord, TicketRow
 
 PAGE = 500
 
@@ -129,12 +129,28 @@ async def list_registrations(
     rows = list(await tx.scalars(query.order_by(TicketRow.number).limit(PAGE + 1)))
     page = rows[:PAGE]
     people = await people_by_email(tx, {row.holder_email for row in page if row.holder_email})
-    items = [_registration(row, people.get((row.holder_email or "").lower())) for row in page]
+    buyers = await _buyers(tx, {row.order_id for row in page})
+    items = [_registration(row, _agreed(row, people, buyers)) for row in page]
     return RegistrationList(items=items, next=str(page[-1].number) if len(rows) > PAGE else None)
 
 
+async def _buyers(session: AsyncSession, orders: set[UUID]) -> dict[UUID, UUID | None]:
+    """Who ordered, by order, as far as they were signed in."""
+    records = await session.scalars(select(OrderRecord).where(OrderRecord.id.in_(orders)))
+    return {record.id: record.account_id for record in records}
+
+
+def _agreed(row: TicketRow, people: dict[str, Person], buyers: dict[UUID, UUID | None]) -> Person | None:
+    """The account of the holder's address, if its person ordered the ticket or shows their data to the organisation:
+    anybody may write an address into an order."""
+    person = people.get((row.holder_email or "").lower())
+    if person is None or not (row.organisation in person.shared_with or buyers.get(row.order_id) == person.account_id):
+        return None
+    return person
+
+
 def _registration(row: TicketRow, person: Person | None) -> Registration:
-    """A ticket as the registration of its holder; `person` is the account that has the holder's address."""
+    """A ticket as the registration of its holder; `person` is their account, if the organisation may see it."""
     ordered = Contact(name=row.holder_name, email=row.holder_email, phone=row.holder_phone)
     registered = Contact(name=person.name, email=person.email, phone=person.phone) if person else None
     return Registration(

@@ -36,6 +36,8 @@ class OrderRecord(Base):
     organisation: Mapped[UUID] = mapped_column(index=True)
     show_id: Mapped[UUID]
     stage: Mapped[str] = mapped_column(server_default="open")
+    account_id: Mapped[UUID | None]
+    """Who ordered, signed in."""
     revoked_seats: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     """Seats whose tickets were revoked, also before there were any."""
     version: Mapped[int] = mapped_column(server_default="0")

@@ -130,8 +130,22 @@ async def test_registrations_show_what_was_ordered_and_what_the_person_entered(t
     await theatre.tell(theatre.order(hold, participants=people).paid())
     tickets = await theatre.tickets(hold["hold_id"], 2)
     account = AccountRegistered(
-        account_id=uuid4(), email=people["1-2"].email, name="Марія Приймаченко", phone="+380670000001", locale="uk"
+        account_id=uuid4(),
+        email=people["1-2"].email,
+        name="Марія Приймаченко",
+        phone="+380670000001",
+        locale="uk",
+        shared_with=(theatre.organisation,),
     )
+    anybody = AccountRegistered(
+        account_id=uuid4(),
+        email="ivan@example.com",
+        name="Somebody Else",
+        phone="+380931112233",
+        locale="uk",
+        shared_with=(uuid4(),),
+    )
+    await theatre.tell(event(anybody, None))
     await theatre.tell(event(account, None))
 
     async def registered() -> list[dict[str, Any]] | None:
@@ -141,6 +155,8 @@ async def test_registrations_show_what_was_ordered_and_what_the_person_entered(t
     rows = await eventually(registered)
     assert [row["number"] for row in rows] == [ticket["number"] for ticket in tickets]
     assert rows[0]["ordered"] == {"name": "Ivan", "email": "ivan@example.com", "phone": "+380501112233"}
+    assert rows[0]["registered"] is None, "an address in an order shows nothing of whose it is"
+    assert rows[0]["contact"] == rows[0]["ordered"]
     assert rows[1]["ordered"]["name"] == "Марія"
     assert rows[1]["registered"]["name"] == "Марія Приймаченко"
     assert tickets[1]["holder"]["name"] == "Марія"
