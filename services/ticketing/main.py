@@ -18,6 +18,7 @@ from chassis.tail import Tail
 from contracts.envelope import Event, EventData
 from services.ticketing import consumers
 from services.ticketing.api import HOT_ROUTES, ROUTERS, document_hot_routes
+from services.ticketing.halls.workshop import Workshop
 from services.ticketing.holds import expiry
 from services.ticketing.holds.allowance import Allowance
 from services.ticketing.holds.place import BoxOffice
@@ -45,7 +46,9 @@ def create(settings: Settings | None = None) -> FastAPI:
     codes = Codes(settings.ticket_signing_key.get_secret_value(), settings.ticket_published_keys)
     printer = Printer(codes, Links(settings.link_secret), settings.public_url, settings.document_days * DAY)
 
-    board = Board()
+    # What one brings to be checked never delays what others need to sell.
+    workshop, reading = Workshop(), Workshop()
+    board = Board(reading, settings.seats_in_memory)
     app = create_app(
         settings,
         title="Footlights ticketing",
@@ -62,9 +65,11 @@ def create(settings: Settings | None = None) -> FastAPI:
     )
     board.attach(app.state.db)
     app.state.board = board
+    app.state.workshop = workshop
+    app.state.workshops = [workshop, reading]
     app.state.quotes = quotes
     app.state.printer = printer
-    app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds)
+    app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds, settings.seats_in_memory)
     app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes)
     app.state.allowance = Allowance(app.state.box_office, board, settings)
     document_hot_routes(app)
@@ -89,6 +94,8 @@ async def selling(app: FastAPI) -> AsyncIterator[None]:
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+        for workshop in app.state.workshops:
+            workshop.close()
         fonts.forget()
 
 

@@ -66,6 +66,8 @@ class Settings(ServiceSettings):
     hold_wait_seconds: Annotated[float, Field(gt=0)] = 3.0
     """A request that waited so long is told to come back."""
 
+    seats_in_memory: Annotated[int, Field(ge=1)] = 1_000_000
+    """Seats of the halls, of the priced shows and of the seat maps that are kept in memory, each."""
     seatmap_refresh_seconds: Annotated[float, Field(gt=0)] = 15.0
     """The seats in memory are read anew so often, should an event have been missed."""
     document_days: Annotated[int, Field(ge=1)] = 400

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -40,6 +41,29 @@ class Place(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         return self._asdict()
+
+
+class Seats(dict[str, Place]):
+    """The places of a hall by their seat, in the plan's order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.categories: Counter[str] = Counter()
+        """How many seats each category has."""
+        self.order: dict[str, int] = {}
+        """Where each seat stands in the plan's order."""
+
+    @classmethod
+    def of(cls, found: Iterable[Place]) -> Seats:
+        seats = cls()
+        seats.add(found)
+        return seats
+
+    def add(self, found: Iterable[Place]) -> None:
+        for place in found:
+            self.order[place.seat] = len(self)
+            self[place.seat] = place
+            self.categories[place.category] += 1
 
 
 def places(document: bytes | str) -> Iterator[Place]:

@@ -10,19 +10,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from functools import cache
+from itertools import islice
+from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 
 from chassis.texts import ONE_LINE, STORABLE
 from services.ticketing.errors import SeatingPlanRefused
 
 MAX_SEATS = 100_000
 MAX_BYTES = 32 * 1024 * 1024
+MAX_PARTS = 100_000
+"""Zones, rows, areas and categories together; points of a polygon."""
 MAX_ERRORS = 50
+"""Faults that are told; whoever has made more looks for the kind, not for each."""
+AT_ONCE = 50
+"""Parts that are validated together: so many faults may be found beyond the last one that is told."""
 NAMED = 10
-"""So many offending seats are named in a sentence; all of them are in the list beside it."""
+"""So many offending seats are named in a sentence; `MAX_ERRORS` are in the list beside it."""
 SAID = 3
 """The same for faults of the format."""
 
@@ -32,8 +39,17 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 """Of drawing only, so any size and sign will do."""
 
 
+Where = tuple[int | str, ...]
+
+Parts = list[Any]
+"""Validated by themselves, a few at a time, so that a million faults cost no more than some."""
+
+
 class _Node(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    parts: ClassVar[dict[str, type[_Node]]] = {}
+    """What the lists of `Parts` are made of."""
 
 
 class Position(_Node):
@@ -53,7 +69,7 @@ class Seat(_Node):
 
 class Row(_Node):
     row_number: Text
-    seats: list[Seat]
+    seats: Parts
     position: Position | None = None
     row_number_position: Literal["start", "end", "both"] | None = None
     row_label: Text | None = None
@@ -63,9 +79,11 @@ class Row(_Node):
     """Of the schema's first version, like `seats_spacing`, `Zone.displayed`, and `width` and `height` of an area."""
     seats_spacing: Number | None = None
 
+    parts = {"seats": Seat}
+
 
 class Polygon(_Node):
-    points: list[Position]
+    points: Annotated[list[Position], FailFast(), Field(max_length=MAX_PARTS)]
 
 
 class Rectangle(_Node):
@@ -111,12 +129,14 @@ class Area(_Node):
 
 class Zone(_Node):
     position: Position
-    rows: list[Row]
+    rows: Parts
     name: Text = ""
     zone_id: Text | None = None
     uuid: Text | None = None
-    areas: list[Area] = []
+    areas: Parts = []
     displayed: bool | None = None
+
+    parts = {"rows": Row, "areas": Area}
 
 
 class Category(_Node):
@@ -131,15 +151,11 @@ class Size(_Node):
 
 class SeatingPlan(_Node):
     name: Text
-    categories: list[Category]
-    zones: list[Zone]
+    categories: Parts
+    zones: Parts
     size: Size | None = None
 
-    def places(self) -> Iterator[tuple[Zone, Row, Seat]]:
-        for zone in self.zones:
-            for row in zone.rows:
-                for seat in row.seats:
-                    yield zone, row, seat
+    parts = {"categories": Category, "zones": Zone}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +178,7 @@ class CheckedPlan:
 def read(raw: bytes) -> CheckedPlan:
     """The plan in a JSON document.
 
-    Raises `SeatingPlanRefused` with one entry per fault; faults of seats name the seats.
+    Raises `SeatingPlanRefused` with an entry for each of the first faults; faults of seats name the seats.
     """
     if len(raw) > MAX_BYTES:
         raise SeatingPlanRefused(f"The plan is larger than {MAX_BYTES // 1024 // 1024} MiB.")
@@ -177,48 +193,94 @@ def check(document: object) -> CheckedPlan:
     """The same for a document that is parsed already."""
     if not isinstance(document, dict):
         raise SeatingPlanRefused("The plan must be a JSON object in pretix's seating-plan format.")
-    try:
-        plan = SeatingPlan.model_validate(document)
-    except ValidationError as error:
-        raise _unlike_schema(error) from None
-    except RecursionError:
-        raise SeatingPlanRefused("The plan is nested too deeply.") from None
-    counts = _count(plan)
+    _refuse_masses(document)
+    faults = list(islice(_faults(SeatingPlan, [document], ()), MAX_ERRORS + 1))
+    if faults:
+        raise _unlike_schema(faults)
+    counts = _count(document)
     try:
         kept = orjson.dumps(document)
     except TypeError as error:
         raise SeatingPlanRefused(f"The plan cannot be kept: {error}.") from None
     return CheckedPlan(
         document=kept,
-        name=plan.name,
+        name=document["name"],
         seats=sum(counts.values()),
         categories=tuple(
             CategoryCount(name=name, color=color, seats=counts[name])
-            for name, color in {category.name: category.color for category in plan.categories}.items()
+            for name, color in {each["name"]: each.get("color") for each in document["categories"]}.items()
         ),
     )
 
 
-def _count(plan: SeatingPlan) -> dict[str, int]:
-    """Seats per category. Raises for duplicate ids, unknown categories, and plans with none or too many seats."""
-    known = {category.name for category in plan.categories}
+def _refuse_masses(document: dict[str, Any]) -> None:
+    """Counts before anything is looked at closely. Raises for more seats, or other parts, than may be."""
+    zones = [zone for zone in _list(document, "zones") if isinstance(zone, dict)]
+    rows = [row for zone in zones for row in _list(zone, "rows") if isinstance(row, dict)]
+    seats = sum(len(_list(row, "seats")) for row in rows)
+    if seats > MAX_SEATS:
+        raise SeatingPlanRefused(f"The plan has {seats} seats; at most {MAX_SEATS} are possible.")
+    parts = len(_list(document, "zones")) + len(_list(document, "categories"))
+    parts += sum(len(_list(zone, "rows")) + len(_list(zone, "areas")) for zone in zones)
+    if parts > MAX_PARTS:
+        raise SeatingPlanRefused(
+            f"The plan has {parts} zones, rows, areas and categories; at most {MAX_PARTS} are possible."
+        )
+
+
+def _list(parent: dict[str, Any], name: str) -> list[Any]:
+    found = parent.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _faults(kind: type[_Node], nodes: list[Any], where: Where) -> Iterator[tuple[Where, str]]:
+    """What is wrong with some nodes of a kind, and with their parts."""
+    for start in range(0, len(nodes), AT_ONCE):
+        some = nodes[start : start + AT_ONCE]
+        try:
+            _several(kind).validate_python(some)
+        except ValidationError as error:
+            for fault in error.errors(include_url=False, include_context=False, include_input=False):
+                number, *inner = fault["loc"]
+                yield (*where, start + int(number), *inner), _say(fault["type"], fault["msg"])
+        except RecursionError:
+            raise SeatingPlanRefused("The plan is nested too deeply.") from None
+        for number, node in enumerate(some, start):
+            for name, part in kind.parts.items() if isinstance(node, dict) else ():
+                yield from _faults(part, _list(node, name), (*where, number, name))
+
+
+@cache
+def _several(kind: type[_Node]) -> TypeAdapter[list[_Node]]:
+    return TypeAdapter(list[kind])  # type: ignore[valid-type]
+
+
+def _count(document: dict[str, Any]) -> dict[str, int]:
+    """Seats per category. Raises for duplicate ids, unknown categories, and plans without seats."""
+    known = {category["name"] for category in document["categories"]}
     counts: dict[str, int] = defaultdict(int)
     where: dict[str, list[str]] = defaultdict(list)
     unknown: dict[str, list[str]] = defaultdict(list)
-    for zone, row, seat in plan.places():
-        where[seat.seat_guid].append(f"zone {zone.name!r} row {row.row_number!r} seat {seat.seat_number!r}")
-        counts[seat.category] += 1
-        if seat.category not in known:
-            unknown[seat.category].append(seat.seat_guid)
+    for zone, row, seat in _places(document):
+        guid, category = seat["seat_guid"], seat["category"]
+        where[guid].append(f"zone {zone.get('name', '')!r} row {row['row_number']!r} seat {seat['seat_number']!r}")
+        counts[category] += 1
+        if category not in known:
+            unknown[category].append(guid)
     if duplicates := {guid: places for guid, places in where.items() if len(places) > 1}:
         raise _duplicates(duplicates)
     if unknown:
         raise _unknown_categories(unknown, known)
     if not where:
         raise SeatingPlanRefused("The plan has no seats: nothing could be sold.")
-    if len(where) > MAX_SEATS:
-        raise SeatingPlanRefused(f"The plan has {len(where)} seats; at most {MAX_SEATS} are possible.")
     return counts
+
+
+def _places(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    for zone in document["zones"]:
+        for row in zone["rows"]:
+            for seat in row["seats"]:
+                yield zone, row, seat
 
 
 def _duplicates(duplicates: dict[str, list[str]]) -> SeatingPlanRefused:
@@ -227,7 +289,9 @@ def _duplicates(duplicates: dict[str, list[str]]) -> SeatingPlanRefused:
     return SeatingPlanRefused(
         f"{len(duplicates)} seat ids (seat_guid) occur more than once, so a ticket would not name one seat: "
         f"{named}{more}. Give every seat its own seat_guid.",
-        duplicates=[{"seat_guid": guid, "places": places} for guid, places in duplicates.items()],
+        duplicates=[
+            {"seat_guid": guid, "places": places[:MAX_ERRORS]} for guid, places in list(duplicates.items())[:MAX_ERRORS]
+        ],
     )
 
 
@@ -239,21 +303,21 @@ def _unknown_categories(unknown: dict[str, list[str]], known: set[str]) -> Seati
     return SeatingPlanRefused(
         f"{sum(map(len, unknown.values()))} seats are of a category that the plan does not have: {named}. "
         f"Its categories are {', '.join(map(repr, sorted(known))) or 'none'}.",
-        unknown_categories=[{"category": name, "seats": guids} for name, guids in unknown.items()],
+        unknown_categories=[
+            {"category": name, "seats": guids[:MAX_ERRORS]} for name, guids in list(unknown.items())[:MAX_ERRORS]
+        ],
     )
 
 
-def _unlike_schema(error: ValidationError) -> SeatingPlanRefused:
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    entries: list[dict[str, Any]] = [
-        {"where": _path(fault["loc"]), "problem": _say(fault["type"], fault["msg"])} for fault in faults[:MAX_ERRORS]
-    ]
+def _unlike_schema(faults: list[tuple[Where, str]]) -> SeatingPlanRefused:
+    entries = [{"where": _path(where[1:]), "problem": problem} for where, problem in faults[:MAX_ERRORS]]
     named = "; ".join(f"{entry['where'] or 'the plan'}: {entry['problem']}" for entry in entries[:SAID])
-    more = f"; and {len(faults) - SAID} more" if len(faults) > SAID else ""
+    count = "many" if len(faults) > MAX_ERRORS else str(len(faults) - SAID)
+    more = f"; and {count} more" if len(faults) > SAID else ""
     return SeatingPlanRefused(f"The plan is not in pretix's seating-plan format: {named}{more}.", errors=entries)
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def _path(location: Where) -> str:
     path = ""
     for step in location:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step

@@ -5,7 +5,8 @@ has returned, so a lone request never waits and a crowd costs one commit. Nothin
 database does; the lane only batches, and any number of them may run.
 
 Inside a batch the first come is served: a later request for one of its seats waits for the next batch, and is refused
-at once if the earlier one got it. A batch that fails is run again or split in two; when the connection is lost the
+at once if the earlier one got it. While a show is being changed its requests step aside, so that no other show waits.
+A batch that fails is run again or split in two; when the connection is lost the
 outcome is unknown, and the same batch asked again finds the holds that were placed before anyone is answered.
 """
 
@@ -39,6 +40,8 @@ ATTEMPTS = 4
 """How often a hold alone is tried when the database refuses it for a reason that does not pass by itself."""
 GONE = ("08", "57P", READ_ONLY)
 """SQLSTATE classes of a connection that is gone, or leads to what is no primary any more."""
+ASIDE_SECONDS = 0.02
+"""When requests that stepped aside queue again."""
 STATEMENT_SECONDS = 8.0
 ANSWER_SECONDS = 15.0
 """A request is answered long before this; it is here so that none waits for ever."""
@@ -69,6 +72,8 @@ class Lane:
         self._taking: list[Request] = []
         self._behind: list[Request] = []
         """What wants a seat or an id of the batch that is being taken."""
+        self._aside: list[Request] = []
+        """What waits for somebody who is changing its show."""
         self._wake = asyncio.Event()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._offset = 0.0
@@ -95,15 +100,16 @@ class Lane:
                     self._put_back(self._taking, self._behind)
                 self._taking, self._behind = [], []
         finally:
-            for request in self._waiting:
+            for request in (*self._aside, *self._waiting):
                 request.fail(OutcomeUnknown("The service is stopping. Ask again with the same hold id."))
+            self._aside = []
             self._waiting.clear()
             await self._disconnect()
 
     def fail_overdue(self) -> None:
         """Fails what nobody has answered for too long, whatever the flusher waits for. To be called now and then."""
         latest = time.perf_counter() - ANSWER_SECONDS
-        for request in (*self._taking, *self._behind, *self._waiting):
+        for request in (*self._taking, *self._behind, *self._aside, *self._waiting):
             if request.joined < latest:
                 request.fail(OutcomeUnknown(OVERDUE))
 
@@ -198,6 +204,7 @@ class Lane:
             verdicts = await connection.fetch(statement.TAKE_SEATS, *parameters(requests, now))
         granted = []
         repeated = []
+        aside = []
         for request, verdict in zip(requests, verdicts, strict=True):
             match verdict["verdict"]:
                 case "granted":
@@ -205,14 +212,29 @@ class Lane:
                     request.answer(Granted(now + request.lifetime, request.seats))
                 case "known":
                     repeated.append(request)
+                case "changing":
+                    aside.append(request)
                 case why:
                     request.answer(Refused(why, tuple(verdict["lost"] or ())))
         self._keep_time(verdicts[0]["now"])
         if granted:
             self._nudge()
             self._on_taken(granted)
+        if aside:
+            self._step_aside(aside)
         if repeated:
             await self._look_up(connection, repeated)
+
+    def _step_aside(self, requests: Sequence[Request]) -> None:
+        if not self._aside:
+            asyncio.get_running_loop().call_later(ASIDE_SECONDS, self._come_back)
+        self._aside += requests
+
+    def _come_back(self) -> None:
+        metrics.HOLD_RETRIES.labels("show changing").inc(len(self._aside))
+        self._waiting.extendleft(reversed(self._aside))
+        self._aside = []
+        self._wake.set()
 
     async def _look_up(self, connection: asyncpg.Connection[asyncpg.Record], requests: Sequence[Request]) -> None:
         """Answers requests for holds that exist already: the same hold again, unless it is another's or has ended."""

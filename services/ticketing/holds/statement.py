@@ -7,7 +7,8 @@ insert, the statement divides by zero: nothing of it happens, and it is run agai
 
 Seats are written in key order, so two of these never wait for each other in a circle; rows that are taken are only
 read, never waited for. The share lock makes stopping a sale wait for the holds being taken, and those that come after
-see that it is stopped.
+see that it is stopped. A show that somebody is changing is left out, and its holds are asked for again: the other
+shows of the batch do not wait for it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ WITH request AS MATERIALIZED (
     SELECT request.n, request.show_id, seat.seat
     FROM request CROSS JOIN LATERAL string_to_table(request.seats, chr(31)) AS seat (seat)
 ), open_show AS MATERIALIZED (
-    SELECT id, organisation, status, starts_at, version FROM show WHERE id = ANY($12::uuid[]) ORDER BY id FOR SHARE
+    SELECT id, organisation, status, starts_at, version FROM show WHERE id = ANY($12::uuid[]) ORDER BY id
+    FOR SHARE SKIP LOCKED
 ), known AS MATERIALIZED (
     SELECT id FROM hold WHERE id = ANY(string_to_array($1, chr(30))::uuid[])
 ), blocked AS MATERIALIZED (
@@ -58,7 +60,8 @@ WITH request AS MATERIALIZED (
 ), judged AS MATERIALIZED (
     SELECT request.*,
            CASE WHEN known.id IS NOT NULL THEN 'known'
-                WHEN open_show.id IS NULL OR open_show.organisation <> request.organisation
+                WHEN open_show.id IS NULL THEN 'changing'
+                WHEN open_show.organisation <> request.organisation
                      OR open_show.status <> 'on_sale' OR open_show.starts_at <= clock_timestamp() THEN 'closed'
                 WHEN open_show.version <> request.show_version THEN 'stale'
                 WHEN blocked.n IS NOT NULL THEN 'taken'

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import select
@@ -15,25 +13,35 @@ from chassis.db import Database
 from contracts.money import Money
 from contracts.ticketing import ShowStatus
 from services.ticketing.errors import NoSuchShow
-from services.ticketing.halls.places import Place, places
+from services.ticketing.halls.places import Seats
+from services.ticketing.halls.reading import read_seats
 from services.ticketing.halls.tables import Hall
+from services.ticketing.halls.workshop import Workshop
+from services.ticketing.kept import Kept
 from services.ticketing.people import profile_of
 from services.ticketing.shows.layout import Layout, ZoneSpec, offers
 from services.ticketing.shows.tables import PriceZoneRow, Show
 
-KEPT = 200
+MOST_SEATS = 1_000_000
+LAYOUT = 100
+"""What a layout weighs beside its seats."""
 
-T = TypeVar("T")
+NamedHall = tuple[str, Seats]
 
 
 class Board:
-    """Layouts by show, read from the database when they are missing or too old. Plans of halls never change."""
+    """Layouts by show, read from the database when they are missing or too old. Plans of halls never change.
 
-    def __init__(self) -> None:
+    Kept are so many layouts as have `most_seats` together, and so many halls.
+    """
+
+    def __init__(self, workshop: Workshop | None = None, most_seats: int = MOST_SEATS) -> None:
         self._db: Database | None = None
-        self._layouts: OrderedDict[UUID, Layout] = OrderedDict()
-        self._halls: OrderedDict[UUID, tuple[str, dict[str, Place]]] = OrderedDict()
+        self._workshop = workshop or Workshop()
+        self._layouts: Kept[Layout] = Kept(most_seats)
+        self._halls: Kept[NamedHall] = Kept(most_seats)
         self._loading: dict[UUID, asyncio.Task[Layout]] = {}
+        self._reading: dict[UUID, asyncio.Task[NamedHall]] = {}
 
     def attach(self, db: Database) -> None:
         """The database to read from; the board is made before it."""
@@ -41,10 +49,7 @@ class Board:
 
     def peek(self, show_id: UUID) -> Layout | None:
         """The layout that is in memory."""
-        layout = self._layouts.get(show_id)
-        if layout is not None:
-            self._layouts.move_to_end(show_id)
-        return layout
+        return self._layouts.get(show_id)
 
     async def get(self, show_id: UUID, at_least: int = 0) -> Layout:
         """The layout at `at_least` this version of the show. Raises `NoSuchShow`."""
@@ -63,16 +68,20 @@ class Board:
         return await asyncio.shield(task)
 
     def forget(self, show_id: UUID) -> None:
-        self._layouts.pop(show_id, None)
+        self._layouts.forget(show_id)
+
+    def remember(self, layout: Layout) -> None:
+        """Keeps a layout as it was committed, unless a newer one is known."""
+        known = self._layouts.get(layout.show_id)
+        if known is None or known.version <= layout.version:
+            self._layouts.keep(layout.show_id, layout, LAYOUT + len(layout.places))
 
     async def _read(self, show_id: UUID) -> Layout:
         if self._db is None:
             raise RuntimeError("the board has no database yet")
         async with self._db.as_worker() as session:
             layout = await self.read(session, show_id)
-        known = self._layouts.get(show_id)
-        if known is None or known.version <= layout.version:
-            _keep(self._layouts, show_id, layout)
+        self.remember(layout)
         return layout
 
     async def read(self, session: AsyncSession, show_id: UUID) -> Layout:
@@ -107,15 +116,22 @@ class Board:
             specs=tuple(zones),
         )
 
-    async def hall(self, session: AsyncSession, hall_id: UUID) -> tuple[str, dict[str, Place]]:
-        """Name and seats of a hall that exists."""
+    async def hall(self, session: AsyncSession, hall_id: UUID) -> NamedHall:
+        """Name and seats of a hall that exists; those who ask at the same time share one reading."""
         known = self._halls.get(hall_id)
-        if known is None:
-            hall = await session.get_one(Hall, hall_id)
-            # Reading a stadium's plan takes some 100 ms, and the shows of other halls are being sold.
-            known = hall.name, await asyncio.to_thread(_by_seat, hall.plan)
-            _keep(self._halls, hall_id, known)
-        return known
+        if known is not None:
+            return known
+        if hall_id not in self._reading:
+            name, plan = (await session.execute(select(Hall.name, Hall.plan).where(Hall.id == hall_id))).one()
+            if hall_id not in self._reading:
+                task = self._reading[hall_id] = asyncio.create_task(self._read_hall(hall_id, name, plan))
+                task.add_done_callback(lambda _: self._reading.pop(hall_id, None))
+        return await asyncio.shield(self._reading[hall_id])
+
+    async def _read_hall(self, hall_id: UUID, name: str, plan: str) -> NamedHall:
+        found = name, await read_seats(self._workshop, plan)
+        self._halls.keep(hall_id, found, len(found[1]))
+        return found
 
 
 async def zones_of(session: AsyncSession, show: Show) -> list[ZoneSpec]:
@@ -134,14 +150,3 @@ async def zones_of(session: AsyncSession, show: Show) -> list[ZoneSpec]:
         )
         for row in rows
     ]
-
-
-def _by_seat(plan: str) -> dict[str, Place]:
-    return {place.seat: place for place in places(plan)}
-
-
-def _keep(cache: OrderedDict[UUID, T], key: UUID, value: T) -> None:
-    cache[key] = value
-    cache.move_to_end(key)
-    if len(cache) > KEPT:
-        cache.popitem(last=False)

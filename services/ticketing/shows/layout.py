@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import compress
 from uuid import UUID
 
 import orjson
@@ -18,7 +19,7 @@ import orjson
 from contracts.money import Money
 from contracts.ticketing import PriceZone, ShowStatus
 from services.ticketing.errors import PriceZonesRefused
-from services.ticketing.halls.places import Place
+from services.ticketing.halls.places import Seats
 
 NAMED = 10
 
@@ -63,12 +64,51 @@ class Offer:
         return cls(seat, label, zone_name, price, orjson.Fragment(orjson.dumps(held)))
 
 
+class Assigned(Mapping[str, ZoneSpec]):
+    """The zone of each seat that has one. Worked out when it is asked for: what is kept is as large as what staff
+    wrote, not as the hall."""
+
+    def __init__(self, seats: Seats, categories: Mapping[str, ZoneSpec], singles: Mapping[str, ZoneSpec]) -> None:
+        self.seats = seats
+        self._categories = categories
+        self._singles = singles
+
+    @cached_property
+    def counts(self) -> Counter[UUID]:
+        """How many seats each zone has."""
+        counts: Counter[UUID] = Counter()
+        for category, zone in self._categories.items():
+            counts[zone.zone_id] += self.seats.categories[category]
+        for seat, zone in self._singles.items():
+            counts[zone.zone_id] += 1
+            other = self._categories.get(self.seats[seat].category)
+            if other is not None:
+                counts[other.zone_id] -= 1
+        return counts
+
+    def each(self) -> Iterator[bool]:
+        """Whether each seat of the hall has a zone, in the plan's order."""
+        singles, categories = self._singles, self._categories
+        return (seat in singles or place.category in categories for seat, place in self.seats.items())
+
+    def __getitem__(self, seat: str) -> ZoneSpec:
+        return self._singles.get(seat) or self._categories[self.seats[seat].category]
+
+    def __contains__(self, seat: object) -> bool:
+        return seat in self._singles or (seat in self.seats and self.seats[str(seat)].category in self._categories)
+
+    def __iter__(self) -> Iterator[str]:
+        return compress(self.seats, self.each())
+
+    def __len__(self) -> int:
+        return self.counts.total()
+
+
 class Offers(Mapping[str, Offer]):
     """The seats that are for sale. Of a large hall few are asked for before the prices change again, so each is worked
     out when it is asked for."""
 
-    def __init__(self, places: dict[str, Place], zones: dict[str, ZoneSpec], locale: str) -> None:
-        self._places = places
+    def __init__(self, zones: Assigned, locale: str) -> None:
         self._zones = zones
         self._locale = locale
         self._known: dict[str, Offer] = {}
@@ -77,9 +117,13 @@ class Offers(Mapping[str, Offer]):
         known = self._known.get(seat)
         if known is None:
             zone = self._zones[seat]
-            label = self._places[seat].label(self._locale)
+            label = self._zones.seats[seat].label(self._locale)
             known = self._known[seat] = Offer.of(seat, label, zone.text_id, zone.name, zone.price)
         return known
+
+    def each(self) -> Iterator[bool]:
+        """Whether each seat of the hall is for sale, in the plan's order."""
+        return self._zones.each()
 
     def invoice_allowed(self, seat: str) -> bool | None:
         """What the seat's price zone says; None when it says nothing, or the seat is in none any more."""
@@ -87,7 +131,7 @@ class Offers(Mapping[str, Offer]):
         return zone.invoice_allowed if zone else None
 
     def __contains__(self, seat: object) -> bool:
-        return seat in self._zones
+        return seat in self._known or seat in self._zones
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._zones)
@@ -112,7 +156,7 @@ class Layout:
     hold_seconds: int | None
     payment_seconds: int | None
     status: ShowStatus
-    places: dict[str, Place]
+    places: Seats
     """Every seat of the hall, in the plan's order."""
     offers: Offers
     """Every seat that is for sale."""
@@ -145,7 +189,7 @@ class Layout:
         return all(self.invoice_allowed if allowed is None else allowed for allowed in own)
 
 
-def assign(places: dict[str, Place], zones: Sequence[ZoneSpec]) -> dict[str, ZoneSpec]:
+def assign(seats: Seats, zones: Sequence[ZoneSpec]) -> Assigned:
     """The zone of each seat that has one. A seat named singly belongs to that zone, whatever its category's.
 
     Raises `PriceZonesRefused` for unknown seats or categories, and for those that are in two zones.
@@ -157,29 +201,26 @@ def assign(places: dict[str, Place], zones: Sequence[ZoneSpec]) -> dict[str, Zon
             categories[category].append(zone)
         for seat in dict.fromkeys(zone.seats):
             singles[seat].append(zone)
-    known = {place.category for place in places.values()}
-    _refuse("are not categories of any seat of this hall", [name for name in categories if name not in known])
-    _refuse("are not seats of this hall", [seat for seat in singles if seat not in places])
+    _refuse(
+        "are not categories of any seat of this hall", [name for name in categories if name not in seats.categories]
+    )
+    _refuse("are not seats of this hall", [seat for seat in singles if seat not in seats])
     _refuse(
         "are categories in more than one price zone", [name for name, found in categories.items() if len(found) > 1]
     )
     _refuse("are seats in more than one price zone", [seat for seat, found in singles.items() if len(found) > 1])
-    assigned = {}
-    for seat, place in places.items():
-        found = singles.get(seat) or categories.get(place.category)
-        if found:
-            assigned[seat] = found[0]
-    return assigned
+    first = {name: found[0] for name, found in categories.items()}
+    return Assigned(seats, first, {seat: found[0] for seat, found in singles.items()})
 
 
-def offers(places: dict[str, Place], zones: Sequence[ZoneSpec], locale: str) -> tuple[Offers, tuple[PriceZone, ...]]:
+def offers(seats: Seats, zones: Sequence[ZoneSpec], locale: str) -> tuple[Offers, tuple[PriceZone, ...]]:
     """What is for sale, and the zones with their number of seats. Raises what `assign` raises."""
-    assigned = assign(places, zones)
-    counts = Counter(zone.zone_id for zone in assigned.values())
+    assigned = assign(seats, zones)
     summary = tuple(
-        PriceZone(zone_id=zone.zone_id, name=zone.name, price=zone.price, seats=counts[zone.zone_id]) for zone in zones
+        PriceZone(zone_id=zone.zone_id, name=zone.name, price=zone.price, seats=assigned.counts[zone.zone_id])
+        for zone in zones
     )
-    return Offers(places, assigned, locale), summary
+    return Offers(assigned, locale), summary
 
 
 def _refuse(fault: str, names: list[str]) -> None:

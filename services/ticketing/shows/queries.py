@@ -47,6 +47,7 @@ async def visible(session: AsyncSession, board: Board, show_id: UUID, organisati
     layout = board.peek(show_id)
     if layout is None or layout.version < row.version:
         layout = await board.read(session, show_id)
+        board.remember(layout)
     return must_be_visible(layout, organisation)
 
 

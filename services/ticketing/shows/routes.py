@@ -39,7 +39,6 @@ from services.ticketing.shows.schemas import (
     ZonesIn,
 )
 from services.ticketing.shows.seatmap import SeatMaps
-from services.ticketing.shows.tables import Show
 
 PRICES = takes(4 * 1024 * 1024, values=210_000)
 """Prices may be set seat by seat, in halls of 100,000."""
@@ -223,10 +222,9 @@ async def read_statistics(
     until: Annotated[Moment | None, Query(alias="to")] = None,
 ) -> dict[str, Any]:
     """Seats now, and bookings and tickets of the whole show or of a period (TKT-17)."""
-    owner = await tx.scalar(select(Show.organisation).where(Show.id == show_id))
-    if owner != caller.staff_organisation:
+    layout = await queries.visible(tx, board, show_id, caller.staff_organisation)
+    if layout.organisation != caller.staff_organisation:
         raise NoSuchShow(f"There is no show {show_id}.")
-    layout = await board.read(tx, show_id)
     start, end = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC), datetime(LAST_YEAR, 12, 31, tzinfo=UTC)
     return await queries.statistics(tx, layout, since or start, until or end)
 

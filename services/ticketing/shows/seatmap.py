@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -33,7 +33,8 @@ from contracts.ticketing import (
     TicketsVoided,
 )
 from services.ticketing import metrics
-from services.ticketing.shows.board import Board
+from services.ticketing.kept import Kept
+from services.ticketing.shows.board import MOST_SEATS, Board
 from services.ticketing.shows.layout import Layout
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 FREE, HELD, SOLD, BLOCKED = b"fhsb"
 NAMES = {FREE: "free", HELD: "held", SOLD: "sold", BLOCKED: "blocked"}
 LEGEND = {chr(code): name for code, name in NAMES.items()}
-KEPT = 100
 OWN_HOLDS = 10_000
 
 READ = text("""
@@ -59,7 +59,7 @@ class View:
     """An answer. Each form is written when somebody first asks for it: in an on-sale the map changes all the time, and
     most lookers ask for one form."""
 
-    def __init__(self, show_id: UUID, version: int, seats: Sequence[str], states: bytes) -> None:
+    def __init__(self, show_id: UUID, version: int, seats: Collection[str], states: bytes) -> None:
         self._head = {"show_id": str(show_id), "version": version}
         self._seats = seats
         self._states = states
@@ -83,9 +83,8 @@ class _Map:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.seats = list(layout.places)
-        self.index = {seat: position for position, seat in enumerate(self.seats)}
-        self.states = bytearray(BLOCKED if seat not in layout.offers else FREE for seat in self.seats)
+        self.index = layout.places.order
+        self.states = bytearray(FREE if for_sale else BLOCKED for for_sale in layout.offers.each())
         self.holds: dict[str, UUID] = {}
         self.version = int(time.time() * 1000)
         self.dirty: set[str] = set()
@@ -111,7 +110,7 @@ class _Map:
 
     def view(self) -> View:
         if self._view is None or self._view[0] != self.version:
-            self._view = self.version, View(self.layout.show_id, self.version, self.seats, bytes(self.states))
+            self._view = self.version, View(self.layout.show_id, self.version, self.layout.places, bytes(self.states))
         return self._view[1]
 
     def _set(self, seat: str, state: int) -> None:
@@ -124,18 +123,16 @@ class _Map:
 class SeatMaps:
     """The maps of the shows that somebody looks at."""
 
-    def __init__(self, db: Database, board: Board, refresh_seconds: float) -> None:
+    def __init__(self, db: Database, board: Board, refresh_seconds: float, most_seats: int = MOST_SEATS) -> None:
         self._db = db
         self._board = board
         self._refresh_seconds = refresh_seconds
-        self._maps: OrderedDict[UUID, _Map] = OrderedDict()
+        self._maps: Kept[_Map] = Kept(most_seats)
         self._placed_here: OrderedDict[bytes, None] = OrderedDict()
 
     async def view(self, show_id: UUID) -> tuple[Layout, View]:
         """The seats as they are now. Raises `NoSuchShow`."""
         found = self._maps.get(show_id) or await self._open(show_id)
-        if show_id in self._maps:
-            self._maps.move_to_end(show_id)
         if found.must_read(self._refresh_seconds):
             async with found.lock:
                 if found.must_read(self._refresh_seconds):
@@ -146,23 +143,23 @@ class SeatMaps:
         return found.layout, found.view()
 
     async def _open(self, show_id: UUID) -> _Map:
-        found = _Map(await self._board.get(show_id))
-        known = self._maps.setdefault(show_id, found)
-        self._maps.move_to_end(show_id)
-        if len(self._maps) > KEPT:
-            self._maps.popitem(last=False)
+        layout = await self._board.get(show_id)
+        known = self._maps.get(show_id)
+        if known is None:
+            known = _Map(layout)
+            self._maps.keep(show_id, known, len(layout.places))
         return known
 
     def forget(self, show_id: UUID) -> None:
         """The show itself was changed; what is known of it is read anew."""
         self._board.forget(show_id)
-        self._maps.pop(show_id, None)
+        self._maps.forget(show_id)
 
     def wants(self, record: ConsumerRecord[bytes, bytes]) -> bool:
         """Whether an event may say something new: not of holds that the lane of this process has just placed."""
         if type_of(record.headers) != HoldPlaced.event_type:
             return True
-        return bool(self._maps) and record.key not in self._placed_here
+        return len(self._maps) > 0 and record.key not in self._placed_here
 
     def taken(self, requests: Sequence[Request]) -> None:
         """The lane of this process took seats; later events about them say nothing new."""

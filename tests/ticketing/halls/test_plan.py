@@ -125,6 +125,51 @@ def test_unknown_categories_name_the_seats():
     assert error.extra["unknown_categories"] == [{"category": "Ложа", "seats": ["1-4"]}]
 
 
+def test_a_million_faults_cost_no_more_than_some(monkeypatch):
+    """Each `{}` lacks four properties: as many faults are looked at as are told, and a few."""
+    said: list[str] = []
+    say = plans._say
+
+    def noted(kind: str, message: str) -> str:
+        said.append(kind)
+        return say(kind, message)
+
+    monkeypatch.setattr(plans, "_say", noted)
+    document = plan()
+    document["zones"][0]["rows"][0]["seats"] = [{}] * 50_000
+    error = refused(document)
+    assert len(error.extra["errors"]) == plans.MAX_ERRORS
+    assert error.detail.endswith("; and many more.")
+    assert len(said) <= 4 * plans.AT_ONCE
+
+
+@pytest.mark.parametrize(
+    ("inner", "counted"),
+    [
+        (lambda many: {"zones": [{"rows": [{"seats": many}]}]}, "seats"),
+        (lambda many: {"zones": [{"rows": many}]}, "zones, rows"),
+        (lambda many: {"zones": [{"rows": [], "areas": many}]}, "areas"),
+        (lambda many: {"zones": many}, "zones"),
+        (lambda many: {"zones": [], "categories": many}, "categories"),
+    ],
+)
+def test_masses_are_counted_before_they_are_looked_at(inner, counted, monkeypatch):
+    monkeypatch.setattr(plans, "_faults", lambda *_: pytest.fail("they were looked at"))
+    detail = refused(inner([{}] * 100_001)).detail
+    assert counted in detail
+    assert "at most 100000 are possible" in detail
+
+
+def test_the_lists_of_a_refusal_are_short():
+    document = plan(1, 120)
+    for seat in document["zones"][0]["rows"][0]["seats"]:
+        seat["category"] = seat["seat_guid"]
+    assert len(refused(document).extra["unknown_categories"]) == plans.MAX_ERRORS
+    for number, seat in enumerate(document["zones"][0]["rows"][0]["seats"]):
+        seat["seat_guid"] = str(number // 2)
+    assert len(refused(document).extra["duplicates"]) == plans.MAX_ERRORS
+
+
 def test_too_many_seats(monkeypatch):
     monkeypatch.setattr(plans, "MAX_SEATS", 19)
     assert "at most 19" in refused(plan()).detail
@@ -212,5 +257,5 @@ def test_a_real_hall_with_duplicate_ids_is_refused():
     with pytest.raises(SeatingPlanRefused) as error:
         plans.read((FOLDER / "seatmap-canvas-example-stadium.json").read_bytes())
     named = {entry["seat_guid"] for entry in error.value.extra["duplicates"]}
-    assert len(named) > 100
+    assert len(named) == plans.MAX_ERRORS
     assert "occur more than once" in error.value.detail

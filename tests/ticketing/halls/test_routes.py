@@ -7,9 +7,7 @@ from uuid import uuid4
 import pytest
 
 from contracts.accounts import Role
-from services.ticketing.halls import plan as plans
-from services.ticketing.halls.places import places
-from tests.harness import beside
+from services.ticketing.halls.workshop import Workshop
 from tests.ticketing.plans import plan, two_categories
 
 
@@ -42,13 +40,21 @@ async def test_duplicate_ids_are_refused_by_name(theatre):
     ]
 
 
-async def test_nobody_waits_while_a_stadium_is_checked(theatre, monkeypatch):
-    seen: list[bool] = []
-    monkeypatch.setattr(plans, "check", beside(plans.check, seen))
-    monkeypatch.setattr("services.ticketing.shows.board.places", beside(places, seen))
-    await theatre.show()
-    assert len(seen) >= 2
-    assert all(seen), "the event loop did nothing else meanwhile"
+async def test_a_large_plan_is_read_in_another_process(theatre, monkeypatch):
+    """Checked when it comes, and read when its seats are sold and counted: people are buying meanwhile."""
+    done: list[str] = []
+    run = Workshop.run
+
+    async def noted(self, work, *arguments):
+        done.append(work.__name__)
+        return await run(self, work, *arguments)
+
+    monkeypatch.setattr(Workshop, "run", noted)
+    show = await theatre.show(seating=plan(20, 50))
+    assert set(await theatre.seats(show)) == {f"{row}-{seat}" for row in range(1, 21) for seat in range(1, 51)}
+    hall = await theatre.call("GET", f"/halls/{show['hall_id']}")
+    assert hall.body["categories"][0]["seats"] == 1000
+    assert done == ["check", "packed", "categories"]
 
 
 @pytest.mark.parametrize(

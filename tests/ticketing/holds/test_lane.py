@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 from chassis.db import Database
 from contracts.envelope import decode
 from contracts.ticketing import HoldLapsed, HoldPlaced, HoldReleased
+from services.ticketing.errors import SaleBusy
 from services.ticketing.holds import statement
 from services.ticketing.holds.parameters import parameters
 from services.ticketing.holds.requests import Granted, Refused
@@ -204,6 +205,22 @@ async def test_stopping_a_sale_waits_for_holds_and_those_after_it_see_it(db):
     assert len(await holders(db, layout)) == before
     got = [request.future.result() for request in requests]
     assert {answer.why for answer in got if isinstance(answer, Refused)} == {"closed"}
+
+
+async def test_no_show_waits_for_another_that_is_being_changed(db):
+    busy, calm = await make_show(db), await make_show(db)
+    change = text("SELECT FROM show WHERE id = :id FOR UPDATE")
+    async with open_lane(db) as lane:
+        async with db.as_worker() as session:
+            await session.execute(change, {"id": busy.show_id})
+            waits = ask(busy, "1-1")
+            lane.join(waits)
+            gave_up, granted = await answers([lane], [ask(busy, "1-2", wait=0.1), ask(calm, "1-1")])
+            assert isinstance(gave_up, SaleBusy)
+            assert isinstance(granted, Granted)
+            assert not waits.future.done()
+        assert isinstance(await waits.future, Granted)
+    assert set(await holders(db, busy)) == {"1-1"}
 
 
 async def test_a_hold_and_its_event_are_written_together(db):

@@ -11,7 +11,6 @@ import orjson
 from contracts.envelope import Event
 from contracts.ticketing import HoldExtended
 from services.ticketing import metrics
-from services.ticketing.shows import seatmap
 from services.ticketing.shows.seatmap import SeatMaps, View
 from tests.ticketing.holds.crowd import board_of, lapse_all, make_show, open_lane
 from tests.ticketing.tickets.box import Box
@@ -51,9 +50,8 @@ async def test_seats_of_a_hold_whose_time_is_over_are_held_until_their_order_is_
         assert (await _states(maps, box.layout.show_id))["1-1"] == "free"
 
 
-async def test_the_show_that_was_looked_at_longest_ago_is_forgotten(db, monkeypatch):
-    monkeypatch.setattr(seatmap, "KEPT", 2)
-    maps = SeatMaps(db, board_of(db), refresh_seconds=60)
+async def test_the_show_that_was_looked_at_longest_ago_is_forgotten(db):
+    maps = SeatMaps(db, board_of(db), refresh_seconds=60, most_seats=29)
     first, second, third = [(await make_show(db)).show_id for _ in range(3)]
     for show_id in (first, second, first, third):
         await maps.view(show_id)
