@@ -23,6 +23,7 @@ from services.ticketing.holds import expiry
 from services.ticketing.holds.allowance import Allowance
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.quotes import Quotes
+from services.ticketing.holds.tokens import HoldTokens
 from services.ticketing.metrics import LAPSED_SECONDS
 from services.ticketing.retention import rules
 from services.ticketing.settings import Settings
@@ -43,6 +44,7 @@ OWN_TOPICS = ("ticketing.show", "ticketing.hold", "ticketing.ticket")
 def create(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     quotes = Quotes(settings.quote_signing_key.get_secret_value(), settings.quote_published_keys)
+    tokens = HoldTokens(settings.link_secret)
     codes = Codes(settings.ticket_signing_key.get_secret_value(), settings.ticket_published_keys)
     printer = Printer(codes, Links(settings.link_secret), settings.public_url, settings.document_days * DAY)
 
@@ -68,9 +70,10 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.workshop = workshop
     app.state.workshops = [workshop, reading]
     app.state.quotes = quotes
+    app.state.hold_tokens = tokens
     app.state.printer = printer
     app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds, settings.seats_in_memory)
-    app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes)
+    app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes, tokens)
     app.state.allowance = Allowance(app.state.box_office, board, settings)
     document_hot_routes(app)
     return app

@@ -22,7 +22,5 @@ async def test_only_tokens_that_come_again_and_again_are_remembered(remember: bo
 
 async def test_no_quotes_are_remembered() -> None:
     from services.orders.main import app as orders
-    from services.ticketing.holds.quotes import Quotes
 
     assert not orders.state.quote_keys._remember
-    assert not Quotes(DEVELOPMENT_KEY)._keys._remember

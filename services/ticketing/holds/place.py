@@ -34,6 +34,7 @@ from services.ticketing.errors import (
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Answer, Granted, Refused, Request
+from services.ticketing.holds.tokens import HoldTokens
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout, Offer
@@ -49,10 +50,19 @@ WATCH_SECONDS = 1.0
 class BoxOffice:
     """Where seats are taken: the lanes of this process."""
 
-    def __init__(self, db: Database, settings: Settings, board: Board, seat_maps: SeatMaps, quotes: Quotes) -> None:
+    def __init__(
+        self,
+        db: Database,
+        settings: Settings,
+        board: Board,
+        seat_maps: SeatMaps,
+        quotes: Quotes,
+        tokens: HoldTokens,
+    ) -> None:
         self._settings = settings
         self._board = board
         self._quotes = quotes
+        self._tokens = tokens
         self._lanes = [
             Lane(
                 db.pin,
@@ -113,6 +123,7 @@ class BoxOffice:
             "expires_at": granted.expires_at,
             "seats": [seat.json for seat in granted.seats],
             "total": {"minor": granted.total, "currency": layout.currency},
+            "token": self._tokens.of(text_id),
             "quote": self._quotes.sign(layout, text_id, granted),
         }
         return orjson.dumps(hold, option=orjson.OPT_UTC_Z)

@@ -19,9 +19,9 @@ from contracts.accounts import Role
 from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold, NotYourHold
 from services.ticketing.holds import commands, terms
 from services.ticketing.holds.place import DESK, BoxOffice
-from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Granted
 from services.ticketing.holds.tables import Hold, HoldStatus
+from services.ticketing.holds.tokens import HoldTokens
 from services.ticketing.schemas import Body, Price
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
@@ -53,8 +53,10 @@ class HoldOut(Body):
     expires_at: datetime
     seats: list[HeldSeatOut]
     total: Price
+    token: str
+    """Small; the header `Hold-Token` wants it for looking, extending and releasing."""
     quote: str
-    """Signed; checkout takes it, and `Hold-Token` wants it for extending and releasing."""
+    """Signed, and as large as what is held; checkout takes it in its body."""
 
 
 class HoldRow(Body):
@@ -84,18 +86,18 @@ class Extension(Body):
 async def _holder(request: Request, hold_id: UUID, caller: Caller, token: str | None) -> UUID | None:
     """The organisation of staff, or None for the buyer. Raises unless the caller may touch the hold."""
     if token is not None:
-        quotes: Quotes = request.app.state.quotes
-        if await quotes.hold_of(token) != hold_id:
-            raise NotYourHold("The Hold-Token is of another hold.")
+        tokens: HoldTokens = request.app.state.hold_tokens
+        if not tokens.opens(token, hold_id):
+            raise NotYourHold("The Hold-Token is not this hold's.")
         return None
     if caller.has(*DESK):
         return caller.staff_organisation
     if caller.is_staff:
-        raise NotYourHold("This needs the ticket desk, or the hold's own quote as Hold-Token.")
-    raise Unauthorised("Send the hold's quote as Hold-Token.")
+        raise NotYourHold("This needs the ticket desk, or the hold's own token as Hold-Token.")
+    raise Unauthorised("Send the hold's token as Hold-Token.")
 
 
-HoldToken = Annotated[str | None, Header(description="The quote of the hold")]
+HoldToken = Annotated[str | None, Header(description="The token of the hold")]
 Anybody = Annotated[Caller, Depends(public())]
 Desk = Annotated[Caller, Depends(staff(*DESK, Role.SALES_MANAGER, Role.SALES_HEAD, Role.PROJECT_HEAD))]
 

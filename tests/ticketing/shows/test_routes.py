@@ -180,7 +180,7 @@ async def test_statistics_of_a_show(theatre):
     bought = (await theatre.hold(show, "1-1", "1-2")).body
     await theatre.hold(show, "1-3")
     released = (await theatre.hold(show, "1-4")).body
-    await theatre.call("DELETE", f"/holds/{released['hold_id']}", role=None, headers={"Hold-Token": released["quote"]})
+    await theatre.call("DELETE", f"/holds/{released['hold_id']}", role=None, headers={"Hold-Token": released["token"]})
     await theatre.tell(theatre.order(bought).paid())
     await theatre.tickets(bought["hold_id"], 2)
     path = f"/shows/{show['show_id']}/statistics"
