@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from contracts.topics import Topic
 from deploy.platform import topics
 from deploy.platform.kafka import KafkaCluster
 from deploy.platform.processes import StartFailed, free_ports
-from tests.harness import JARS
+from tests.harness import JARS, eventually
 
 ONE = [Topic("orders.order", producer="orders", partitions=2)]
 
@@ -26,6 +27,30 @@ async def send(bootstrap_servers: str, value: bytes) -> None:
     await producer.start()
     await producer.send_and_wait("orders.order", value, partition=0)
     await producer.stop()
+
+
+async def _makes_no_thin_topic(bootstrap_servers: str) -> None:
+    """While one of three brokers is away."""
+    fresh = [Topic("orders.payment", producer="orders", partitions=1)]
+
+    async def replicas() -> list[int]:
+        async with topics.administration(bootstrap_servers) as client:
+            seen = await topics.metadata(client)
+        return [
+            len(seen.brokers),
+            *(len(seen.topics[t.name].partitions[0].replicas) for t in fresh if t.name in seen.topics),
+        ]
+
+    await eventually(lambda: _is(replicas, [2]), timeout=60)
+    with pytest.raises(topics.TooFewBrokers, match="2 brokers answer and topics should have 3"):
+        await topics.apply(bootstrap_servers, fresh)
+    assert await replicas() == [2]
+    assert (await topics.apply(bootstrap_servers, fresh, replication=2)).created == ["orders.payment"]
+    await eventually(lambda: _is(replicas, [2, 2]))
+
+
+async def _is(ask: Callable[[], Awaitable[list[int]]], wanted: list[int]) -> bool:
+    return await ask() == wanted
 
 
 @pytest.mark.slow
@@ -51,6 +76,7 @@ async def test_one_grows_to_three_which_outlive_any_of_them(own_folder: Path):
         await consumer.start()
         assert [(await consumer.getone()).value for _ in range(2)] == [b"before", b"after"]
         await consumer.stop()
+        await _makes_no_thin_topic(three.bootstrap_servers)
     finally:
         three.stop(grace=3)
     with pytest.raises(StartFailed, match="spread over 3 brokers"):
