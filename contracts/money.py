@@ -10,7 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field
 LIMIT = 2**53 - 1
 """Larger integers are rounded by JSON readers that keep numbers as doubles, JavaScript among them."""
 
+_DIGITS = {
+    "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0,
+    "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
+    "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+    "CLF": 4, "UYW": 4,
+}  # fmt: skip
+"""Digits of the minor unit by ISO 4217, where they are not two. Frozen: with other digits an amount that was written
+means another sum."""
+
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code")]
+
+
+def minor_digits(currency: str) -> int:
+    """Digits of the currency's minor unit: 2 for UAH, 0 for JPY."""
+    return _DIGITS.get(currency, 2)
 
 
 class Money(BaseModel):

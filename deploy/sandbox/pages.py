@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from babel import Locale
-from babel.numbers import format_currency, get_currency_precision
+from babel.numbers import parse_pattern
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -31,14 +31,25 @@ NOTIFICATIONS = {
     "lost": Behaviour(lose=1),
 }
 LARGEST_FORM = 4096
+DIGITS = {
+    "BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0,
+    "UYI": 0, "VND": 0, "VUV": 0, "XAF": 0, "XOF": 0, "XPF": 0,
+    "BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+    "CLF": 4, "UYW": 4,
+}  # fmt: skip
+"""Of minor units by ISO 4217, where they are not two."""
 
 templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined)
 router = APIRouter(include_in_schema=False)
 
 
 def format_amount(amount: Amount, language: str) -> str:
-    digits = get_currency_precision(amount.currency)
-    return format_currency(Decimal(amount.minor).scaleb(-digits), amount.currency, locale=Locale(language))
+    digits = DIGITS.get(amount.currency, 2)
+    pattern = parse_pattern(Locale(language).currency_formats["standard"].pattern)
+    pattern.frac_prec = (digits, digits)
+    value = Decimal(amount.minor).scaleb(-digits)
+    shown: str = pattern.apply(value, Locale(language), currency=amount.currency, currency_digits=False)
+    return shown
 
 
 def page(name: str, payment: Payment, status: int = 200, **values: object) -> HTMLResponse:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
+from string import ascii_uppercase
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from contracts.money import LIMIT, Money
+from chassis import money
+from contracts.money import LIMIT, Money, minor_digits
+from deploy.sandbox import pages
+from deploy.sandbox.payments import Amount
 
 amounts = st.integers(-(10**12), 10**12).map(lambda minor: Money(minor=minor, currency="UAH"))
 
@@ -57,3 +63,26 @@ def test_an_amount_is_an_integer_that_every_reader_can_hold(minor: object) -> No
 def test_a_currency_is_an_iso_code(currency: object) -> None:
     with pytest.raises(ValidationError):
         Money.model_validate({"minor": 1, "currency": currency})
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "shown"),
+    [
+        (150_000, "RSD", "1 500,00 RSD"),
+        (150_000, "ALL", "1 500,00 ALL"),
+        (12_500, "UAH", "125,00 ₴"),
+        (1_250, "JPY", "1 250 ¥"),
+        (1_250, "KWD", "1,250 KWD"),
+    ],
+)
+def test_digits_are_those_of_iso_4217_everywhere(minor: int, currency: str, shown: str) -> None:
+    """CLDR shows no hundredths of dinars, leks and others that have no coins for them."""
+    amount = Money(minor=minor, currency=currency)
+    assert money.show(amount, "uk").replace("\N{NO-BREAK SPACE}", " ") == shown
+    assert money.parse(str(money.major(amount)), currency) == amount
+    assert pages.format_amount(Amount(minor=minor, currency=currency), "uk") == money.show(amount, "uk")
+
+
+def test_the_sandbox_counts_as_we_do() -> None:
+    codes = map("".join, product(ascii_uppercase, repeat=3))
+    assert {code: minor_digits(code) for code in codes if minor_digits(code) != 2} == pages.DIGITS

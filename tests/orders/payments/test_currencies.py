@@ -15,7 +15,7 @@ from services.orders.payments.providers.currencies import from_stripe, to_stripe
         (12500, "UAH", 12500),
         (500, "JPY", 500),
         (12340, "KWD", 12340),
-        (100, "RSD", 10000),
+        (100, "RSD", 100),
         (7, "ISK", 700),
         (7, "UGX", 700),
     ],

@@ -1,14 +1,12 @@
 """Stripe's count of minor units where it differs from ours.
 
-Ours follow CLDR (Babel): yen have none, dinars of Kuwait three. Stripe counts hundredths for every currency outside its
-own short lists, Icelandic kronas and Ugandan shillings too, so 100 Serbian dinars are 100 here and 10000 there.
+Ours follow ISO 4217: yen have none, dinars of Kuwait three. Stripe counts hundredths for every currency outside its own
+short lists, Icelandic kronas and Ugandan shillings too, so 100 kronas are 100 here and 10000 there.
 """
 
 from __future__ import annotations
 
-from babel.numbers import get_currency_precision
-
-from contracts.money import Money
+from contracts.money import Money, minor_digits
 
 STRIPE_WITHOUT_MINOR = frozenset(
     ["BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"]
@@ -39,5 +37,4 @@ def from_stripe(minor: int, currency: str) -> Money:
 
 def _shift(currency: str) -> int:
     theirs = 0 if currency in STRIPE_WITHOUT_MINOR else 3 if currency in STRIPE_THOUSANDTHS else 2
-    ours: int = get_currency_precision(currency)
-    return theirs - ours
+    return theirs - minor_digits(currency)
