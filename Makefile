@@ -8,7 +8,7 @@ BROKERS ?= 1
 SEEDS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo test check bench faults requirements format lock clean
+.PHONY: help up down demo test check bench faults mutants requirements format lock clean
 
 help:
 	@echo 'make up [PORT=8000] [BROKERS=1]     start Footlights on this machine; Ctrl-C stops it'
@@ -18,6 +18,7 @@ help:
 	@echo 'make check                          format, lint, types, boundaries, migrations, contracts, requirements'
 	@echo 'make bench                          ratios against the raw limits; writes build/bench.json'
 	@echo 'make faults [SEEDS=20] [BROKERS=3]  kill every part while people buy, cancel and are refunded'
+	@echo 'make mutants [PATHS=...] [SAMPLE=100]  make one mistake at a time, to see whether the tests notice'
 	@echo 'make requirements                   which requirements are shown by a passing test'
 	@echo 'make format | lock | clean          tidy the code | lock the dependencies anew | forget local data'
 
@@ -45,6 +46,10 @@ bench: $(READY)
 
 faults: $(READY)
 	@exec $(PYTHON) -m tests.faults --seeds $(SEEDS) --brokers $(BROKERS) $(if $(SEED),--seed $(SEED))
+
+mutants: $(READY)
+	@exec $(PYTHON) -m tests.mutants $(PATHS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(MINUTES),--minutes $(MINUTES))
 
 requirements: $(READY)
 	@exec $(PYTHON) -m deploy.checks.requirements report

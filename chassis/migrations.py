@@ -85,7 +85,6 @@ def wall_off(connection: Connection, service: str) -> None:
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql("SELECT footlights_rotate('12 hours', '2 hours')")
     connection.exec_driver_sql(walls.rights(service))
-    connection.exec_driver_sql(f"COMMENT ON FUNCTION {walls.FUNCTION} IS '{walls.mark()}'")
 
 
 def protect(op: Executes, table: str, *, service: str, account_column: str | None = None) -> None:

@@ -7,11 +7,6 @@ tables at once. They are plain SQL and import nothing, because `make up` needs t
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-
-FUNCTION = "footlights_rotate(interval, interval)"
-
 # A partition is made beside the table and attached, which waits for no reader; to make it in place, or to drop it, one
 # must have the table alone. So a reader as long as a backup only puts off the dropping, and writers that come behind an
 # attempt to drop wait for a tenth of a second.
@@ -93,13 +88,6 @@ def rotation(service: str) -> tuple[str, ...]:
     """Statements that make the function which keeps the partitions of published events: it returns for how many hours
     beyond this one there are any. An older form of it goes, because both would be meant by one argument."""
     return "DROP FUNCTION IF EXISTS footlights_rotate(interval)", ROTATE.replace("{service}", service)
-
-
-def mark() -> str:
-    """Names the present form of the chassis' own tables, function and rights: a database that was brought up to date
-    has it as the comment on the function."""
-    folder = Path(__file__).parent
-    return hashlib.sha256(b"".join((folder / name).read_bytes() for name in ("tables.py", "walls.py"))).hexdigest()[:16]
 
 
 def rights(service: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import inspect
 import itertools
 import json
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, overload
 from uuid import UUID, uuid4
 
+import asyncpg
 import jwt
 import uvicorn
 from cryptography.hazmat.primitives import serialization
@@ -145,11 +147,21 @@ class Postgres:
     async def _template(self, service: str) -> str:
         async with self._lock:
             if service not in self._templates:
-                name = f"template_{service}"
-                urls = await create_service_database(self.url(), service, database=name)
-                await migrate_database(service, urls)
+                name = f"template_{service}_{_migrations(service)}"
+                await self._make_template(service, name)
                 self._templates[service] = name
             return self._templates[service]
+
+    async def _make_template(self, service: str, name: str) -> None:
+        """A server that outlives a run may have it; it gets its name when it is whole."""
+        connection = await asyncpg.connect(self.url())
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+                made = f"{name}_{uuid4().hex[:6]}"
+                await migrate_database(service, await create_service_database(self.url(), service, database=made))
+                await connection.execute(f'ALTER DATABASE "{made}" RENAME TO "{name}"')
+        finally:
+            await connection.close()
 
     def start(self) -> None:
         self.server.start()
@@ -189,6 +201,13 @@ class Kafka:
 
 def has_migrations(service: str) -> bool:
     return any((ROOT / "services" / service / "migrations" / "versions").glob("*.py"))
+
+
+def _migrations(service: str) -> str:
+    """Names what the migrations of a service make."""
+    files = sorted((ROOT / "services" / service / "migrations" / "versions").glob("*.py"))
+    content = b"".join(file.read_bytes() for file in (*files, ROOT / "chassis" / "migrations.py"))
+    return hashlib.sha256(content).hexdigest()[:8]
 
 
 async def migrate_database(service: str, urls: DatabaseUrls) -> None:

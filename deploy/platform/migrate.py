@@ -14,17 +14,15 @@ import asyncpg
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from chassis import postgres, walls
+from chassis import postgres
 from deploy.platform.home import ROOT
-
-MARK = "SELECT obj_description(to_regprocedure($1)::oid, 'pg_proc')"
 
 
 def main(targets: list[str]) -> None:
     for target in targets:
         service, _, url = target.partition("=")
         try:
-            if asyncio.run(_versions(url)) == _newest(service) | {walls.mark()}:
+            if asyncio.run(_versions(url)) == _newest(service):
                 continue
             from chassis.migrations import upgrade
 
@@ -41,12 +39,10 @@ def _newest(service: str) -> set[str]:
 
 
 async def _versions(url: str) -> set[str]:
-    """Of the service's tables, and of the chassis' own, which belong to no version of a service."""
     connection = await postgres.connect(url)
     try:
         with contextlib.suppress(asyncpg.UndefinedTableError):
-            found = {row["version_num"] for row in await connection.fetch("SELECT version_num FROM alembic_version")}
-            return found | {await connection.fetchval(MARK, walls.FUNCTION)}
+            return {row["version_num"] for row in await connection.fetch("SELECT version_num FROM alembic_version")}
         return set()
     finally:
         await connection.close()

@@ -9,7 +9,9 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import dead_letters, inbox, metrics
 from chassis import runner as runner_module
@@ -18,7 +20,8 @@ from chassis.db import Database
 from chassis.relay import Relay
 from chassis.runner import ConsumerRunner
 from contracts.crm import CustomerChanged
-from contracts.topics import dead_letter_topic
+from contracts.envelope import Event
+from contracts.topics import TOPICS, dead_letter_topic
 from deploy.platform.databases import DatabaseUrls
 from deploy.platform.kafka import KafkaCluster
 from tests.chassis import probe
@@ -130,6 +133,65 @@ async def test_bad_records_in_a_batch_of_500_do_not_block_it(
     assert "refused for ever" in reasons
     assert "a mistake of ours" in reasons
     assert {letter.value for letter in letters} == {record["value"] for record in bad}
+
+
+async def test_a_database_that_goes_while_a_batch_is_split_makes_no_dead_letters(
+    db: Database, kafka: Kafka, settings: probe.Settings, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad record splits the batch; then the connection breaks under a good one, more often than it would be tried
+    alone."""
+    monkeypatch.setattr(dead_letters, "dead_letter_topic", lambda _: dead_letter_topic("crm"))
+    customer, outages = uuid4(), [8]
+    unlucky = Consumer(group)
+
+    @unlucky.on(CustomerChanged)
+    async def append(session: AsyncSession, event: Event[CustomerChanged]) -> None:
+        if event.data.name == "bug":
+            raise RuntimeError("a mistake of ours")
+        if event.data.name == "good" and "first" in await tally(db, customer) and outages[0]:
+            outages[0] -= 1
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        await _append(session, event)
+
+    names = ["first", "good", "bug", "last"]
+    await produce(kafka, [record_of(changed(customer, name)) for name in names])
+    async with running(ConsumerRunner(unlucky, db, settings).run()):
+        await eventually(lambda: _has(db, customer, "last"), timeout=60)
+        letters = await eventually(lambda: _letters(kafka, customer, 1))
+    assert outages == [0], "the premise"
+    assert await tally(db, customer) == ["first", "good", "last"]
+    assert ["a mistake of ours" in letter.reason for letter in letters] == [True]
+
+
+async def test_the_place_that_is_kept_is_behind_the_last_record(
+    db: Database, kafka: Kafka, settings: probe.Settings, group: str
+) -> None:
+    """Otherwise every start begins with a record that was handled, and a lag of one stays for ever."""
+    customers = new_customers(12)
+    await produce(kafka, [record_of(changed(customer, "1")) for customer in customers])
+
+    async def left() -> dict[TopicPartition, int]:
+        kept = {partition: await place.committed(partition) or 0 for partition in place.assignment()}
+        ends = await place.end_offsets(list(kept))
+        return {partition: end - kept[partition] for partition, end in ends.items() if end != kept[partition]}
+
+    place = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, group_id=group, enable_auto_commit=False)
+    await place.start()
+    try:
+        topic = next(topic for topic in TOPICS if topic.name == probe.TOPIC)
+        place.assign([TopicPartition(topic.name, number) for number in range(topic.partitions)])
+        assert await left(), "the premise"
+        async with running(ConsumerRunner(probe.consumer(group), db, settings).run()):
+
+            async def caught_up() -> bool:
+                assert await left() == {}
+                return True
+
+            await eventually(caught_up, timeout=40)
+    finally:
+        await place.stop()
+    for customer in customers:
+        assert await tally(db, customer) == ["1"]
 
 
 async def test_a_dead_letter_can_be_replayed_once_the_cause_is_mended(

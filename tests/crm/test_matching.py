@@ -93,6 +93,25 @@ async def test_the_same_person_is_known_however_the_contacts_are_written(db: Dat
     assert await published(db) == ["registered", "changed"], "the new address is the only news"
 
 
+async def test_the_account_of_a_customer_is_not_replaced_by_anothers(db: Database) -> None:
+    """Somebody who is signed in as somebody else types this customer's address."""
+    organisation, theirs, anothers = uuid4(), uuid4(), uuid4()
+    await tell(
+        db,
+        organisation_registered(organisation),
+        order(organisation, OLENA),
+        account("olena.s@example.com", account_id=theirs, name="Olena"),
+        account("other@example.com", account_id=anothers, name="Somebody"),
+        order(organisation, OLENA.model_copy(update={"account_id": anothers})),
+    )
+    (customer,) = await customers(db)
+    assert (customer.account_id, customer.registered_name) == (theirs, "Olena")
+    assert customer.registered_email == "olena.s@example.com"
+    await tell(db, account("other@example.com", account_id=anothers, version=2, name="Changed"))
+    (customer,) = await customers(db)
+    assert customer.registered_name == "Olena"
+
+
 async def test_organisations_do_not_share_customers(db: Database) -> None:
     await tell(db, order(uuid4(), OLENA), order(uuid4(), OLENA))
     assert len(await customers(db)) == 2

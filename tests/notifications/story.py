@@ -193,14 +193,15 @@ class Story:
             )
         )
 
-    def voided(self) -> Event[Any]:
+    def voided(self, *numbers: int) -> Event[Any]:
+        """The tickets of some seats, counted from one; all of them without any."""
         return self._event(
             TicketsVoided(
                 order_id=self.order_id,
                 show_id=self.show_id,
                 show_name="Лісова пісня",
                 starts_at=self.starts_at,
-                tickets=self.tickets,
+                tickets=tuple(self.tickets[n - 1] for n in numbers) or self.tickets,
                 reason="cancelled",
                 request_id=uuid4(),
             )

@@ -204,6 +204,20 @@ async def test_void_tickets_are_not_mailed(office: Office):
     assert office.smtp.mails == []
 
 
+async def test_one_void_ticket_of_two_does_not_keep_the_other_from_being_mailed(office: Office):
+    """Nor its reminder; when both are void, there is nothing left to mail."""
+    half, none = [await paid_order(office, OLENA, OLENA) for _ in range(2)]
+    await office.hear(half.voided(2), none.voided(1), none.voided(2))
+    await office.hurry(reminders=True)
+    await office.deliver()
+    messages = await office.messages()
+    assert {(m.template, m.status) for m in messages if m.order_id == half.order_id} == {
+        ("tickets_issued", Status.SENT),
+        ("show_reminder", Status.SENT),
+    }
+    assert {m.status for m in messages if m.order_id == none.order_id} == {Status.SUPPRESSED}
+
+
 async def test_a_document_that_was_withdrawn_suppresses_the_mail(office: Office):
     office.documents.always = web.Response(status=410)
     await paid_order(office)

@@ -121,7 +121,10 @@ class FakeProvider:
         if headers.get("x-signature") != SIGNATURE:
             raise BadSignature("not ours")
         content: dict[str, Any] = json.loads(body)
-        return [ProviderEvent(id=content["id"], reference=content["reference"], kind=content["kind"])]
+        payment = UUID(content["payment_id"]) if "payment_id" in content else None
+        return [
+            ProviderEvent(id=content["id"], reference=content["reference"], kind=content["kind"], payment_id=payment)
+        ]
 
     async def aclose(self) -> None:
         pass

@@ -6,9 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
-from contracts import orders
+from contracts import orders, ticketing
 from contracts.accounts import Role
+from services.orders.listing import Sort
 from tests.harness import eventually
 from tests.orders.desk import entered_by_staff, listed, placed
 from tests.orders.stage import Stage
@@ -125,13 +127,67 @@ async def test_filters_combine_and_sorting_pages(stage: Stage) -> None:
     assert bare.status == 422, "a time without a zone means nothing"
 
 
+@pytest.mark.parametrize("sort", list(Sort))
+async def test_pages_lose_and_repeat_nothing_where_all_are_alike(stage: Stage, sort: Sort) -> None:
+    """Equal names, totals, states, titles and moments: the table goes on where it stopped."""
+    same = text("""
+        INSERT INTO orders (id, organisation, number, stage, currency, title, customer_name, created_at)
+        SELECT gen_random_uuid(), theatre, left(md5(theatre::text || n), 9), 'awaiting_payment', 'UAH', 'Гамлет',
+               'Олена', '2026-01-01'
+        FROM generate_series(1, 23) n, (SELECT CAST(:organisation AS uuid) AS theatre) one
+    """)
+    async with stage.db.as_worker() as session:
+        await session.execute(same, {"organisation": stage.organisation})
+    pages: list[list[str]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        query = {"all": "true", "limit": 5, "sort": sort.value, "cursor": cursor}
+        page = (await stage.staff("GET", "/orders", params=query)).json
+        pages.append([row["id"] for row in page["items"]])
+        cursor = page["next"]
+    assert [len(page) for page in pages] == [5, 5, 5, 5, 3]
+    seen = [row for page in pages for row in page]
+    assert len(set(seen)) == 23
+    if sort.value.lstrip("-") != "number":
+        assert seen == sorted(seen, reverse=sort.value.startswith("-"))
+    whole = await stage.staff("GET", "/orders", params={"all": "true", "limit": 200, "sort": sort.value})
+    assert [row["id"] for row in whole.json["items"]] == seen
+
+
+async def test_a_page_that_is_just_full_is_the_last(stage: Stage) -> None:
+    for _ in range(2):
+        await placed(stage)
+    page = (await stage.staff("GET", "/orders?all=true&limit=2")).json
+    assert (len(page["items"]), page["next"]) == (2, None)
+
+
+async def test_an_edit_of_a_page_that_is_stale_is_refused_also_when_nobody_was_told(stage: Stage) -> None:
+    """The hold ran out: no event says so of the order, and yet the page does not show it."""
+    hold = stage.ticketing.hold(stage.organisation)
+    assert (await stage.checkout(hold)).status == 201
+    seen = (await stage.card(hold.hold_id))["version"]
+    seats = tuple(seat.seat for seat in hold.seats)
+    released = ticketing.HoldReleased(
+        hold_id=hold.hold_id, show_id=hold.show_id, seats=seats, reason=ticketing.HoldEnd.EXPIRED
+    )
+    await stage.ticketing.publish(released, stage.organisation)
+
+    async def newer() -> bool:
+        return bool((await stage.card(hold.hold_id))["version"] > seen)
+
+    await eventually(newer)
+    stale = await stage.staff("POST", f"/orders/{hold.hold_id}/cancel", version=seen)
+    assert (stale.status, stale.json["type"]) == (412, "/problems/changed-meanwhile")
+    assert (await stage.card(hold.hold_id))["stage"] == "awaiting_payment"
+
+
 async def test_search_by_number_and_customer(stage: Stage) -> None:
     order = await placed(stage, customer={"name": "Іван Карпенко-Карий", "phone": "067 123 45 67"})
     await placed(stage)
     number = (await stage.card(order))["number"]
-    for text in (number, number.lower().replace("-", ""), "карпенко", "+380671234567", "100%"):
-        found = await stage.staff("GET", "/orders", params={"search": text, "all": "true"})
-        assert [row["id"] for row in found.json["items"]] == ([] if text == "100%" else [order]), text
+    for words in (number, number.lower().replace("-", ""), "карпенко", "+380671234567", "100%"):
+        found = await stage.staff("GET", "/orders", params={"search": words, "all": "true"})
+        assert [row["id"] for row in found.json["items"]] == ([] if words == "100%" else [order]), words
 
 
 @pytest.mark.shows("ORD-36")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from contracts import orders
 from services.orders.models import Order, Payment, Refund
+from services.orders.payments.apply import refresh
+from services.orders.payments.jobs import follow_payments, send_refunds
 from services.orders.payments.provider import ProviderError, ProviderStatus
 from tests.harness import eventually
+from tests.orders.fake_provider import SIGNATURE
 from tests.orders.placing import placed
 from tests.orders.stage import Stage
 
@@ -147,6 +153,77 @@ async def test_a_page_that_is_being_closed_is_nobodys_page(stage: Stage) -> None
     stage.cards.pay(second)
     await stage.webhook(second)
     await stage.confirmed(hold.hold_id)
+
+
+async def test_a_webhook_that_overtakes_the_answer_comes_again(stage: Stage) -> None:
+    """The buyer has paid, and we do not know the provider's name of the payment yet: the event must not be used up."""
+    stage.cards.unheard["start"] = AWAY
+    hold = stage.ticketing.hold(stage.organisation)
+    payment = (await stage.checkout(hold)).json["payment"]["payment_id"]
+    card = stage.cards.pay(payment)
+    body = {"id": f"evt_{uuid4().hex}", "reference": card.reference, "kind": "x", "payment_id": payment}
+
+    async def webhook() -> Any:
+        headers = {"x-signature": SIGNATURE}
+        return await stage.call("POST", "/webhooks/sandbox", data=json.dumps(body).encode(), headers=headers)
+
+    early = await webhook()
+    assert early.status >= 400, early
+    stage.cards.unheard.clear()
+    await due_now(stage, Payment, hold.hold_id)
+    await eventually(lambda: _named(stage, payment))
+    applied = await webhook()
+    assert (applied.status, applied.json) == (200, {"outcomes": ["applied"]})
+    await stage.confirmed(hold.hold_id)
+
+
+async def _named(stage: Stage, payment: str) -> bool:
+    async with stage.db.as_worker() as session:
+        return (await session.get_one(Payment, UUID(payment))).reference is not None
+
+
+async def test_an_answer_that_was_long_on_its_way_does_not_bring_a_hold_back(stage: Stage) -> None:
+    """What counts is when the provider was asked: meanwhile another answer has told that the hold is over."""
+    hold, payment, _ = await placed(stage)
+    card = stage.cards.pay(payment, ProviderStatus.HELD)
+    stage.cards.fetch_delay = 1
+    asked_before = stage.cards.calls["fetch"]
+    slow = asyncio.create_task(refresh(stage.db, stage.cards, UUID(payment), "poll"))
+    await eventually(lambda: stage.cards.calls["fetch"] > asked_before)
+    stage.cards.fetch_delay = 0
+    card.status = ProviderStatus.CANCELLED
+    await stage.webhook(payment)
+    assert not slow.done(), "the premise"
+    await slow
+    (row,) = (await stage.card(hold.hold_id))["payments"]
+    assert row["stage"] == "cancelled"
+    assert (await stage.card(hold.hold_id))["stage"] == "awaiting_payment"
+
+
+@pytest.mark.parametrize("table", [Payment, Refund])
+async def test_the_jobs_do_not_wait_for_what_another_replica_has_taken(
+    stage: Stage, table: type[Payment] | type[Refund]
+) -> None:
+    hold, _, _ = await placed(stage)
+    order: UUID = hold.hold_id
+    work = partial(follow_payments, {"sandbox": stage.cards}, stage.settings)
+    if table is Refund:
+        bought = await stage.buy()
+        stage.cards.failing["refund"] = AWAY
+        assert (await stage.staff("POST", f"/orders/{bought['id']}/refunds", json={})).status == 201
+        await eventually(lambda: stage.cards.calls["refund"])
+        order, work = UUID(bought["id"]), partial(send_refunds, {"sandbox": stage.cards})
+    due = select(table.due_at).where(table.order_id == order, table.due_at <= func.now())
+    held = False
+    while not held:
+        await due_now(stage, table, order)
+        async with stage.db.as_worker() as session:
+            # Unless the service's own job was quicker.
+            held = await session.scalar(due.with_for_update(skip_locked=True)) is not None
+            if held:
+                working = asyncio.create_task(work(stage.db))
+                await eventually(working.done)
+                await working
 
 
 async def placed_before(stage: Stage, order_id: UUID, ago: timedelta) -> None:

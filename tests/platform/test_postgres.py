@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from chassis import walls
-from deploy.platform.home import ROOT
 from deploy.platform.postgres import BINARIES, PostgresServer
 from deploy.platform.processes import StartFailed, free_ports
 from tests.harness import Postgres
@@ -87,25 +83,3 @@ def test_a_wall_that_cannot_be_passed_is_named(own_folder: Path, monkeypatch: py
     with pytest.raises(StartFailed, match="only-for-me/bin/postgres") as failure:
         PostgresServer(own_folder / "data", 1, log=own_folder / "log", binaries=walled / "bin")
     assert "setpriv" in failure.value.remedy
-
-
-async def test_an_older_database_gets_the_chassis_tables_without_a_new_version_of_its_own(postgres: Postgres):
-    """As an installation has it that was made before them."""
-    urls = await postgres.create_database("crm")
-    owner = await asyncpg.connect(urls.owner)
-    try:
-        await owner.execute(f"DROP TABLE lease, parked, resumption; DROP FUNCTION {walls.FUNCTION}")
-        await owner.execute(
-            "CREATE FUNCTION footlights_rotate(keep interval) RETURNS void LANGUAGE sql AS 'SELECT NULL'"
-        )
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "deploy.platform.migrate", f"crm={urls.owner}"), cwd=ROOT
-        )
-        assert await process.wait() == 0
-        assert await owner.fetchval("SELECT count(*) FROM lease") == 0
-        worker = await asyncpg.connect(urls.worker)
-        assert await worker.fetchval("SELECT footlights_rotate('12 hours')") == 24
-        assert await worker.fetchval("SELECT count(*) FROM parked") == 0
-        await worker.close()
-    finally:
-        await owner.close()

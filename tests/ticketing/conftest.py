@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from deploy.platform import topics
 from deploy.platform.databases import DatabaseUrls
 from services.ticketing.main import create
 from services.ticketing.settings import Settings
-from tests.harness import Kafka, Postgres, TokenMint, eventually, kafka_cluster, serve
+from tests.harness import Given, Kafka, Postgres, TokenMint, eventually, kafka_cluster, serve
 from tests.ticketing.theatre import Theatre
 
 
@@ -34,6 +35,9 @@ def settings_for(urls: DatabaseUrls, tokens: TokenMint, kafka: Kafka | None = No
 @pytest.fixture(scope="session")
 async def kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
     """A Kafka of its own: on the shared one a real ticketing would answer the orders of other tests."""
+    if address := os.environ.get("TEST_KAFKA"):
+        yield Kafka(Given(address))
+        return
     with kafka_cluster(tmp_path_factory.mktemp("ticketing")) as cluster:
         await topics.apply(cluster.bootstrap_servers)
         yield cluster

@@ -123,6 +123,19 @@ async def test_only_seats_that_the_buyer_may_have_count() -> None:
         await hall.hold(1)
 
 
+async def test_a_hold_that_is_asked_for_again_in_vain_still_counts() -> None:
+    """Otherwise a buyer takes seats, repeats the hold while the service is busy, and takes as many once more."""
+    hall = Hall()
+    held = await hall.hold(3)
+    hall.office.error = SeatsTaken("Too busy to look.")
+    for _ in range(2):
+        with pytest.raises(SeatsTaken):
+            await hall.hold(3, hold_id=held)
+    hall.office.error = None
+    with pytest.raises(TooManyHeld):
+        await hall.hold(1)
+
+
 async def test_this_machine_is_limited_in_production_only() -> None:
     await Hall().hold(50, SOMEBODY, "127.0.0.1")
     own: dict[str, Any] = {"quote_signing_key": "a key", "ticket_signing_key": "another", "link_secret": "s" * 32}
