@@ -45,6 +45,7 @@ class Tail:
                 *self._topics,
                 auto_offset_reset="latest",
                 enable_auto_commit=False,
+                request_timeout_ms=15_000,
                 retry_backoff_ms=250,
             )
             try:

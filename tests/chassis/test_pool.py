@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import asyncpg
 import pytest
+import uvloop
 from fastapi import APIRouter, Depends
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_connection
 
 from chassis import db as chassis_db
+from chassis import postgres
 from chassis.app import create_app
 from chassis.db import Database
 from chassis.edge import public
@@ -89,3 +92,28 @@ def test_a_dependency_that_needs_a_thread_is_refused() -> None:
 
     with pytest.raises(TypeError, match=r"/thing depends on .*plain"):
         create_app(probe.Settings(), title="probe", routers=[router])
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "pooled"])
+def test_both_ends_notice_that_the_other_has_vanished(urls: DatabaseUrls, pinned: bool) -> None:
+    """Within seconds rather than TCP's hours. As services run: on uvloop."""
+
+    async def options() -> tuple[list[int], str | None]:
+        async with probe.database(probe.settings_for(urls)) as db, db.as_worker() as session:
+            raw = await (await session.connection()).get_raw_connection()
+            connection: Any = await db.pin() if pinned else raw.driver_connection
+            sock = connection._transport.get_extra_info("socket")
+            ours = [
+                sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                *(sock.getsockopt(socket.IPPROTO_TCP, option) for option in postgres.VANISHED),
+            ]
+            theirs = "SELECT string_agg(setting, ' ' ORDER BY name) FROM pg_settings WHERE name = ANY($1)"
+            if pinned:
+                return ours, await connection.fetchval(theirs, [*postgres.VANISHED_CLIENT])
+            named = text(theirs.replace("$1", ":names"))
+            return ours, await session.scalar(named, {"names": [*postgres.VANISHED_CLIENT]})
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        ours, theirs = runner.run(options())
+    assert ours == [1, 10, 5, 2, 15_000]
+    assert theirs == "2 10 5 60000", "count, idle, interval, unacknowledged"
