@@ -23,8 +23,8 @@ from services.gateway.errors import BadCredentials, NoSuchService, PasswordChang
 from services.gateway.forwarding import Forwarder, Upstream
 from services.gateway.identities import Identities, Identity
 from services.gateway.incoming import Incoming
-from services.gateway.limits import Buckets
 from services.gateway.origins import UNSAFE, Origins, require_token
+from services.gateway.rates import Rates
 from services.gateway.sessions import KEY_PREFIX
 from services.gateway.settings import Settings
 
@@ -58,7 +58,14 @@ class Front:
     """ASGI middleware around the gateway's own routes."""
 
     def __init__(
-        self, app: ASGIApp, *, settings: Settings, identities: Identities, forwarder: Forwarder, exempt: Networks
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        identities: Identities,
+        forwarder: Forwarder,
+        exempt: Networks,
+        rates: Rates | None,
     ) -> None:
         self._app = app
         self._settings = settings
@@ -66,8 +73,7 @@ class Front:
         self._forwarder = forwarder
         self._cookie = cookie_name(settings)
         self._device = device_cookie_name(settings)
-        self._limited = settings.rate_per_second > 0
-        self._buckets = Buckets(settings.rate_per_second or 1, settings.rate_burst)
+        self._rates = rates
         self._exempt = exempt
         self._proxies = Networks(settings.trusted_proxies)
         self._operators = Networks(settings.operator_networks)
@@ -118,10 +124,10 @@ class Front:
         secret, from_cookie = self._secret(incoming)
         organisation = incoming.text(b"x-organisation") or ""
         identity = self._identities.known(secret, organisation) if secret else None
-        if self._limited and address not in self._exempt:
+        if self._rates is not None and address not in self._exempt:
             # Guessing secrets is limited by address, a known caller by who they are, wherever they sit.
-            key = address if identity is None else identity.key_id or identity.account_id
-            wait = self._buckets.take(key)
+            client = network_of(address) if identity is None else str(identity.key_id or identity.account_id)
+            wait = await self._rates.take(client)
             if wait and not incoming.path.startswith(WEBHOOKS):
                 raise TooManyRequests("Too many requests; wait a moment.", retry_after=math.ceil(wait))
         unsafe = incoming.method in UNSAFE

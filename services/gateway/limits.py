@@ -1,7 +1,4 @@
-"""How often a client may ask: a token bucket per key, in the memory of this process.
-
-With n gateways the limit is n times as high; it protects the services, it does not bill anybody.
-"""
+"""Token buckets, one for each key, in the memory of this process."""
 
 from __future__ import annotations
 

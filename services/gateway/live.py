@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Iterable
 from datetime import datetime
 from secrets import token_hex
@@ -117,19 +117,12 @@ class Show:
 class Shows:
     """All shows with listeners or recent changes."""
 
-    def __init__(self, *, queue: int, history: int, most_listeners: int) -> None:
+    def __init__(self, *, queue: int, history: int) -> None:
         self._queue = queue
         self._history = history
-        self._most_listeners = most_listeners
         self._shows: OrderedDict[UUID, Show] = OrderedDict()
         self._epoch = token_hex(6)
         self.listening = 0
-        self.of_address: Counter[str] = Counter()
-        """Open streams by the client's address."""
-
-    @property
-    def full(self) -> bool:
-        return self.listening >= self._most_listeners
 
     def wants(self, record: ConsumerRecord[bytes, bytes]) -> bool:
         """Whether somebody looks at the show that a record names, or did lately. Of all others nothing is kept, so
@@ -175,7 +168,7 @@ class Shows:
             show.publish("reset", {})
 
     async def stream(
-        self, show_id: UUID, last_event_id: str | None, heartbeat_seconds: float, address: str = ""
+        self, show_id: UUID, last_event_id: str | None, heartbeat_seconds: float
     ) -> AsyncGenerator[bytes, None]:
         """Server-sent events for one listener, until it goes or is sent away."""
         show = self._show(show_id)
@@ -186,7 +179,6 @@ class Shows:
         start = [*missed, first] if missed else [first]
         show.listeners.add(listener)
         self.listening += 1
-        self.of_address[address] += 1
         metrics.LIVE_LISTENERS.set(self.listening)
         try:
             yield b"retry: 2000\n\n" + b"".join(start)
@@ -196,9 +188,6 @@ class Shows:
             self._show(show_id).listeners.discard(listener)
             show.listeners.discard(listener)
             self.listening -= 1
-            self.of_address[address] -= 1
-            if not self.of_address[address]:
-                del self.of_address[address]
             metrics.LIVE_LISTENERS.set(self.listening)
 
     def _show(self, show_id: UUID) -> Show:

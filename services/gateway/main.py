@@ -21,8 +21,11 @@ from services.gateway.forwarding import Forwarder
 from services.gateway.front import Front
 from services.gateway.identities import Identities
 from services.gateway.live import TOPICS, Shows
+from services.gateway.places import Places
+from services.gateway.rates import OwnRates, Rates, SharedRates
 from services.gateway.retention import rules
 from services.gateway.settings import Settings
+from services.gateway.shared import Shared
 from services.gateway.tokens import Tokens
 
 
@@ -31,14 +34,17 @@ def create(settings: Settings | None = None) -> FastAPI:
     tokens = Tokens(settings)
     # Our own routes check the same tokens as the services do, by the keys at hand.
     settings = settings.model_copy(update={"auth_jwks": json.dumps(tokens.jwks())})
-    shows = Shows(queue=settings.live_queue, history=settings.live_history, most_listeners=settings.live_listeners)
+    shows = Shows(queue=settings.live_queue, history=settings.live_history)
     tail = Tail(settings, TOPICS, shows.handle, shows.wants)
     forwarder = Forwarder(settings)
+    redis = settings.limits_redis_url.get_secret_value()
+    shared = Shared(redis, settings.limits_redis_seconds) if redis else None
+    places = Places(settings.live_listeners, settings.live_listeners_per_address, shared)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await forwarder.start()
-        work = (tail.run(), _reset_after_gaps(tail, shows), _end_streams(app.state.clients, shows))
+        work = (tail.run(), _reset_after_gaps(tail, shows), _end_streams(app.state.clients, shows), places.renew())
         watching = [asyncio.create_task(one) for one in work]
         try:
             yield
@@ -47,6 +53,8 @@ def create(settings: Settings | None = None) -> FastAPI:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
             await forwarder.close()
+            if shared is not None:
+                await shared.close()
 
     app = create_app(
         settings,
@@ -61,12 +69,27 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.identities = identities = Identities(app.state.db, tokens, settings)
     app.state.attempts = Attempts(app.state.db, settings)
     app.state.shows = shows
+    app.state.places = places
     app.state.documents = Documents(app, settings, forwarder)
     app.state.checks |= {"live": _is_ready(tail), "signing": _signing(app, tokens)}
     app.state.ready["signing"] = app.state.checks["signing"]
     app.state.exempt = Networks(settings.exempt_networks)
-    app.add_middleware(Front, settings=settings, identities=identities, forwarder=forwarder, exempt=app.state.exempt)
+    app.add_middleware(
+        Front,
+        settings=settings,
+        identities=identities,
+        forwarder=forwarder,
+        exempt=app.state.exempt,
+        rates=_rates(settings, shared),
+    )
     return app
+
+
+def _rates(settings: Settings, shared: Shared | None) -> Rates | None:
+    rate, burst = settings.rate_per_second, settings.rate_burst
+    if rate <= 0:
+        return None
+    return OwnRates(rate, burst) if shared is None else SharedRates(shared, rate, burst)
 
 
 async def _end_streams(clients: Clients, shows: Shows) -> None:

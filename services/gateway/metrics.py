@@ -18,6 +18,7 @@ UPSTREAM_ERRORS = Counter("footlights_gateway_upstream_errors_total", "Services 
 REFUSED = Counter("footlights_gateway_refused_total", "Requests refused at the door", ["reason"])
 SIGN_INS = Counter("footlights_gateway_sign_ins_total", "Attempts to sign in", ["outcome"])
 TOKENS = Counter("footlights_gateway_tokens_total", "Internal tokens by where they came from", ["source"])
+LIMITS_SHARED = Gauge("footlights_gateway_limits_shared", "1 while limits are counted with the other gateways")
 LIVE_LISTENERS = Gauge("footlights_gateway_live_listeners", "Open live streams")
 LIVE_CHANGES = Counter("footlights_gateway_live_changes_total", "Seat changes taken from Kafka")
 LIVE_DROPPED = Counter("footlights_gateway_live_dropped_total", "Listeners sent away because they were too slow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from functools import cache
 from importlib.resources import files
 from typing import Annotated
@@ -10,11 +11,14 @@ from uuid import UUID
 import fastapi_offline
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from chassis.edge import public
-from chassis.problems import NotFound, TooManyRequests, Unavailable
+from chassis.networks import network_of
+from chassis.problems import NotFound, TooManyRequests, Unavailable, raises
 from services.gateway.documents import Documents
 from services.gateway.live import Shows
+from services.gateway.places import Places
 from services.gateway.settings import Settings
 
 router = APIRouter(dependencies=[Depends(public())])
@@ -111,6 +115,7 @@ async def jwks(request: Request) -> JSONResponse:
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
+@raises(TooManyRequests, Unavailable)
 async def live(
     show_id: UUID, request: Request, last_event_id: Annotated[str | None, Header(max_length=100)] = None
 ) -> StreamingResponse:
@@ -121,15 +126,26 @@ async def live(
     """
     shows: Shows = request.app.state.shows
     settings: Settings = request.app.state.settings
-    if shows.full:
-        raise Unavailable("Too many live streams are open. Fetch the map from time to time instead.", retry_after=30)
+    places: Places = request.app.state.places
     address = request.client.host if request.client else ""
-    most = settings.live_listeners_per_address
-    if shows.of_address[address] >= most and address not in request.app.state.exempt:
-        raise TooManyRequests(f"Your address has {most} live streams open. Close one first.", retry_after=30)
-    parts = shows.stream(show_id, last_event_id, settings.live_heartbeat_seconds, address)
+    place = await places.take(None if address in request.app.state.exempt else network_of(address))
+    parts = shows.stream(show_id, last_event_id, settings.live_heartbeat_seconds)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(parts, media_type="text/event-stream", headers=headers)
+    return _Stream(parts, lambda: places.give_back(place), headers)
+
+
+class _Stream(StreamingResponse):
+    """Gives its place back however it ends, also before its first part."""
+
+    def __init__(self, parts: AsyncGenerator[bytes, None], end: Callable[[], None], headers: dict[str, str]) -> None:
+        super().__init__(parts, media_type="text/event-stream", headers=headers)
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._end()
 
 
 @cache

@@ -50,6 +50,11 @@ class Settings(LetterSettings):
     client_connections: int = Field(256, ge=0)
     client_unfinished: int = Field(64, ge=0)
 
+    limits_redis_url: SecretStr = SecretStr("")
+    """`redis://` or `rediss://`: where gateways count rates and live streams together. Without it each alone."""
+    limits_redis_seconds: float = Field(0.25, gt=0)
+    """A request waits so long for its answer, then this process counts alone for a second."""
+
     rate_per_second: float = 50.0
     """Requests that a client (address, account or API key) may go on making; 0 turns the limit off."""
     rate_burst: int = 200

@@ -176,7 +176,7 @@ async def test_one_address_opens_only_so_many_streams(serve_gateway: Serve) -> N
         async with gateway.client.get(path, headers=second) as other:
             assert other.status == 200
         open_ones[0].close()
-        await eventually(lambda: gateway.app.state.shows.of_address["203.0.113.1"] == 1)
+        await eventually(lambda: gateway.app.state.places.of_client("203.0.113.1") == 1)
         async with gateway.client.get(path, headers=first) as again:
             assert again.status == 200
 

@@ -14,7 +14,7 @@ from tests.gateway.seats import event, extended, issued, placed, released
 
 
 def _shows(history: int = 100) -> Shows:
-    return Shows(queue=10, history=history, most_listeners=10)
+    return Shows(queue=10, history=history)
 
 
 def _changes(shows: Shows, show: UUID) -> list[dict[str, str]]:
