@@ -15,9 +15,10 @@ from datetime import UTC, datetime
 from typing import TypeAlias, TypeVar
 
 from opentelemetry.trace import SpanKind
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import context, inbox, metrics, tracing
+from chassis import context, forgotten, inbox, metrics, tracing
 from chassis.consumer import BatchHandler, Consumer
 from chassis.db import Database
 from chassis.errors import Permanent, is_no_records_fault
@@ -40,9 +41,10 @@ ATTEMPTS = 3
 class Handling:
     """Applies events by the handlers of a consumer."""
 
-    def __init__(self, consumer: Consumer, db: Database) -> None:
+    def __init__(self, consumer: Consumer, db: Database, erasure_key: SecretStr) -> None:
         self._consumer = consumer
         self._db = db
+        self._erasure_key = erasure_key
         self._chunk = 20
 
     async def apply(self, events: Sequence[tuple[R, Event[EventData]]]) -> Bad[R]:
@@ -95,11 +97,15 @@ class Handling:
             new = await inbox.record(session, self._consumer.group, [event.id for event in events])
             batches: dict[BatchHandler, list[Event[EventData]]] = {}
             handled = []
-            for event in events:
-                if event.id not in new:
+            told = await forgotten.take_out(session, self._erasure_key, events)
+            for original, event in zip(events, told, strict=True):
+                if original.id not in new:
                     metrics.EVENTS_SKIPPED.labels("duplicate").inc()
                     continue
-                new.discard(event.id)
+                new.discard(original.id)
+                if event is None:
+                    metrics.EVENTS_SKIPPED.labels("of somebody who was erased").inc()
+                    continue
                 handled.append(event)
                 if batch_handler := self._consumer.batch_handlers.get(event.type):
                     batches.setdefault(batch_handler, []).append(event)

@@ -60,7 +60,7 @@ class ConsumerRunner:
         self._busy = False
         """Whether records are being handled."""
         self._batch_size = settings.kafka_batch_size
-        self._handling = Handling(consumer, db)
+        self._handling = Handling(consumer, db, settings.erasure_key)
         self._parking = Parking(consumer.group, db)
         self._assigned: frozenset[TopicPartition] = frozenset()
         self.stopped = False

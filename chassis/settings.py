@@ -102,6 +102,9 @@ class ServiceSettings(KafkaSettings):
     public_url: str = "http://127.0.0.1:8000"
     """Base address of the gateway, for links in messages."""
     link_secret: Annotated[SecretStr, DevelopmentDefault()] = SecretStr("development-only-link-secret-32-bytes!")
+    erasure_key: Annotated[SecretStr, DevelopmentDefault()] = SecretStr("development-only-erasure-key-32-bytes")
+    """Hides who was erased, in every service and for `footlights persons` the same. With another one they are
+    remembered again."""
 
     trusted_proxies: str = ""
     """Networks whose X-Forwarded-For is believed."""
@@ -162,8 +165,9 @@ class ServiceSettings(KafkaSettings):
         ]
         if marked:
             raise ValueError(f"made for development only, refused in production: {', '.join(marked)}")
-        if len(self.link_secret.get_secret_value()) < SHORTEST_SECRET:
-            raise ValueError(f"LINK_SECRET needs at least {SHORTEST_SECRET} characters in production")
+        for name in ("link_secret", "erasure_key"):
+            if len(getattr(self, name).get_secret_value()) < SHORTEST_SECRET:
+                raise ValueError(f"{name.upper()} needs at least {SHORTEST_SECRET} characters in production")
         return self
 
 

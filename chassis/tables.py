@@ -1,4 +1,5 @@
-"""Tables that every service's database has: outbox, inbox, idempotency keys, leases, and what consumers remember."""
+"""Tables that every service's database has: outbox, inbox, idempotency keys, leases, what consumers remember, and marks
+of persons who were erased."""
 
 from __future__ import annotations
 
@@ -47,6 +48,12 @@ def attach(metadata: MetaData) -> None:
         Column("event_id", Uuid, primary_key=True),
         Column("handled_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
         Index(None, "handled_at"),
+    )
+    Table(
+        "forgotten",
+        metadata,
+        Column("mark", LargeBinary, primary_key=True),
+        Column("forgotten_until", DateTime(timezone=True), nullable=False),
     )
     Table(
         "idempotency_key",

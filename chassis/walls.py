@@ -58,7 +58,8 @@ BEGIN
     FOR name IN
         SELECT c.relname FROM pg_class c
         WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
-          AND (c.relname IN ('outbox', 'outbox_failed', 'inbox', 'lease', 'parked', 'resumption', 'alembic_version')
+          AND (c.relname IN ('outbox', 'outbox_failed', 'inbox', 'forgotten', 'lease', 'parked', 'resumption')
+               OR c.relname = 'alembic_version'
                OR c.relname LIKE 'outbox\\_published%')
     LOOP
         EXECUTE format('REVOKE ALL ON %I FROM {service}_api', name);

@@ -14,7 +14,7 @@ import typer
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
 
-from deploy.commands import accounts, acls, dead_letters, events, topics
+from deploy.commands import accounts, acls, dead_letters, events, persons, topics
 from deploy.commands import status as status_command
 from deploy.commands.surroundings import Surroundings
 from deploy.platform.home import ROOT, Home, default_home
@@ -26,6 +26,7 @@ app.add_typer(acls.app, name="acls")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
+app.add_typer(persons.app, name="persons")
 reporting = typer.Typer(no_args_is_help=True, help="Read models of reporting.")
 app.add_typer(reporting, name="reporting")
 

@@ -191,6 +191,7 @@ def _descendants(process: psutil.Process) -> list[psutil.Process]:
 def _fresh_secrets() -> dict[str, str]:
     made = {f"{service.upper()}_LINK_SECRET": secrets.token_urlsafe(32) for service in SERVICES}
     made["LETTER_SECRET"] = secrets.token_urlsafe(32)
+    made["ERASURE_KEY"] = secrets.token_urlsafe(32)
     made["TOKEN_SIGNING_KEY"] = _signing_key()
     made["QUOTE_SIGNING_KEY"] = _signing_key()
     made["TICKET_SIGNING_KEY"] = _signing_key()

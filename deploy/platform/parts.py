@@ -84,6 +84,7 @@ def environment(
         "AUTH_JWKS_URL": f"{at['gateway']}/.well-known/jwks.json",
         "PUBLIC_URL": at["gateway"],
         "LINK_SECRET": keys[f"{name.upper()}_LINK_SECRET"],
+        "ERASURE_KEY": keys["ERASURE_KEY"],
         "LOG_FORMAT": os.environ.get("LOG_FORMAT", "json"),
         **database.environment(),
     }

@@ -295,11 +295,13 @@ def test_production_refuses_development_defaults() -> None:
     with pytest.raises(ValidationError, match="LINK_SECRET"):
         probe.Settings(footlights_env="production")
     own = SecretStr("its own secret, long enough to be one")
-    assert probe.Settings(footlights_env="production", link_secret=own).footlights_env == "production"
-    with pytest.raises(ValidationError, match="32 characters"):
-        probe.Settings(footlights_env="production", link_secret=SecretStr("short"))
+    secrets = {"link_secret": own, "erasure_key": own}
+    assert probe.Settings(footlights_env="production", **secrets).footlights_env == "production"
+    for name in secrets:
+        with pytest.raises(ValidationError, match="32 characters"):
+            probe.Settings(footlights_env="production", **secrets | {name: SecretStr("short")})
     for name in ("database_url", "database_api_url", "database_worker_url"):
         address = {name: f"postgresql://probe:{development_password('probe_api')}@db/probe"}
         assert probe.Settings(footlights_env="development", **address)
         with pytest.raises(ValidationError, match=name.upper()):
-            probe.Settings(footlights_env="production", link_secret=own, **address)
+            probe.Settings(footlights_env="production", **secrets, **address)

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Consumer
@@ -36,7 +37,7 @@ async def test_a_database_that_goes_away_while_a_batch_is_split_makes_no_good_ev
     events = [
         (name, new_event(changed(uuid4(), name), organisation=ORGANISATION)) for name in ("good", "bug", "better")
     ]
-    handling = Handling(consumer, db)
+    handling = Handling(consumer, db, SecretStr("e" * 32))
     with pytest.raises(ConnectionRefusedError):
         await handling.apply(events)
 

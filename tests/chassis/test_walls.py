@@ -19,8 +19,8 @@ RIGHTS = """
     FROM pg_class c
     CROSS JOIN unnest('{SELECT,INSERT,UPDATE,DELETE}'::text[]) AS wanted (privilege)
     WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
-      AND (c.relname IN ('outbox', 'outbox_failed', 'inbox', 'idempotency_key', 'lease', 'parked', 'resumption')
-           OR c.relname = 'alembic_version' OR c.relname LIKE 'outbox\\_published%')
+      AND (c.relname IN ('outbox', 'outbox_failed', 'inbox', 'forgotten', 'idempotency_key', 'lease', 'parked')
+           OR c.relname IN ('resumption', 'alembic_version') OR c.relname LIKE 'outbox\\_published%')
       AND has_table_privilege($1, c.oid, wanted.privilege)
     GROUP BY c.relname
 """

@@ -238,11 +238,14 @@ def test_no_container_of_ours_may_more_than_it_needs() -> None:
         assert part["security_opt"] == ["no-new-privileges:true"], name
 
 
+SECRETS = ("LINK_SECRET", "ERASURE_KEY")
+
+
 def test_production_is_reached_from_outside_and_takes_no_default_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     assert "FOOTLIGHTS_ENV: ${FOOTLIGHTS_ENV:-development}" in text
     for name in SERVICES:
-        given = {**PARTS[name]["environment"], "FOOTLIGHTS_ENV": "production", "LINK_SECRET": "s" * 32}
+        given = {**PARTS[name]["environment"], "FOOTLIGHTS_ENV": "production"} | dict.fromkeys(SECRETS, "s" * 32)
         for variable, value in given.items():
             monkeypatch.setenv(variable, str(value))
         settings = importlib.import_module(f"services.{name}.settings").Settings

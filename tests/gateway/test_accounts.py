@@ -34,6 +34,7 @@ async def test_cookie_flags(gateway: Gateway, serve_gateway: Serve, monkeypatch:
             token_signing_key=TokenMint().pem,
             link_secret="a secret of production, long enough to be one",
             letter_secret="another of these, and long enough to be one",
+            erasure_key="another secret of production, as long",
         ) as production,
         gateway.client.post(production.url + "/auth/sign-in", json=given) as answer,
     ):

@@ -194,6 +194,21 @@ async def test_logs_and_ledger_cannot_be_rewritten(stage: Stage) -> None:
             with pytest.raises(DBAPIError, match="append-only"):
                 async with stage.db.as_worker() as session:
                     await session.execute(text(sql))
+    rewritten = (
+        ("order_history", "details = '{\"amount\": 1}'"),
+        ("order_history", "actor = 'somebody'"),
+        ("order_history", "details = '{}', what = 'paid'"),
+        ("payment_events", "reason = 'another'"),
+        ("payment_events", "reason = NULL, amount = 1"),
+    )
+    for table, change in rewritten:
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with stage.db.as_worker() as session:
+                await session.execute(text(f"UPDATE {table} SET {change}"))
+    async with stage.db.as_worker() as session:
+        # Who stands in them may be taken out.
+        await session.execute(text("UPDATE order_history SET details = '{}', actor = ''"))
+        await session.execute(text("UPDATE payment_events SET reason = NULL"))
     lopsided = """
         INSERT INTO ledger (transaction_id, organisation, order_id, account, amount, currency, why)
         SELECT gen_random_uuid(), organisation, id, 'cash', 1, 'UAH', 'by mistake' FROM orders LIMIT 1

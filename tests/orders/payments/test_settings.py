@@ -9,7 +9,7 @@ from deploy.sandbox.settings import SandboxSettings
 from services.orders.payments.providers import build_providers
 from services.orders.payments.providers.settings import SANDBOX_KEY, SANDBOX_SECRET, PaymentSettings
 
-OWN: dict[str, Any] = {"link_secret": SecretStr("l" * 32)}
+OWN: dict[str, Any] = {"link_secret": SecretStr("l" * 32), "erasure_key": SecretStr("e" * 32)}
 STRIPE: dict[str, Any] = {
     "stripe_api_key": SecretStr("sk_live_x"),
     "stripe_webhook_secret": SecretStr("whsec_new whsec_old"),

@@ -138,7 +138,8 @@ async def test_a_hold_that_is_asked_for_again_in_vain_still_counts() -> None:
 
 async def test_this_machine_is_limited_in_production_only() -> None:
     await Hall().hold(50, SOMEBODY, "127.0.0.1")
-    own: dict[str, Any] = {"quote_signing_key": "a key", "ticket_signing_key": "another", "link_secret": "s" * 32}
+    secrets = {"link_secret": "s" * 32, "erasure_key": "e" * 32}
+    own: dict[str, Any] = {"quote_signing_key": "a key", "ticket_signing_key": "another", **secrets}
     with pytest.raises(TooManyHeld):
         await Hall(footlights_env="production", **own).hold(50, SOMEBODY, "127.0.0.1")
 

@@ -80,7 +80,7 @@ def test_only_public_keys_are_published(setting: str, text: str) -> None:
 
 @pytest.mark.parametrize("setting", ["QUOTE_SIGNING_KEY", "TICKET_SIGNING_KEY"])
 def test_production_refuses_the_development_keys(setting: str) -> None:
-    own = {"quote_signing_key": OLD, "ticket_signing_key": NEW, "link_secret": "s" * 32}
+    own = {"quote_signing_key": OLD, "ticket_signing_key": NEW, "link_secret": "s" * 32, "erasure_key": "e" * 32}
     del own[setting.lower()]
     with pytest.raises(ValueError, match=setting):
         Settings(footlights_env="production", **own)
