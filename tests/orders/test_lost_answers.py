@@ -110,8 +110,8 @@ async def test_a_request_that_the_provider_never_answers_is_not_asked_for_ever_f
         (Refund, bought["id"], timedelta(hours=1)),
     )
     for table, order, longest in cases:
-        await due_now(stage, table, order, attempts=MANY)
         before = datetime.now(UTC)
+        await due_now(stage, table, order, attempts=MANY)
 
         async def claimed(table=table, order=order) -> Any:
             async with stage.db.as_worker() as session:
