@@ -15,12 +15,10 @@ from chassis.db import Database
 from chassis.jobs import Job
 from chassis.links import Links
 from chassis.tail import Tail
-from contracts.envelope import Event, EventData
 from services.ticketing import consumers
 from services.ticketing.api import HOT_ROUTES, ROUTERS, document_hot_routes
 from services.ticketing.halls.workshop import Workshop
 from services.ticketing.holds import expiry
-from services.ticketing.holds.allowance import Allowance
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.tokens import HoldTokens
@@ -74,7 +72,6 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.printer = printer
     app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds, settings.seats_in_memory)
     app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes, tokens)
-    app.state.allowance = Allowance(app.state.box_office, board, settings)
     document_hot_routes(app)
     return app
 
@@ -83,13 +80,7 @@ def create(settings: Settings | None = None) -> FastAPI:
 async def selling(app: FastAPI) -> AsyncIterator[None]:
     """Seats are sold, and the seat maps hear what becomes of them."""
     maps: SeatMaps = app.state.seat_maps
-    allowance: Allowance = app.state.allowance
-
-    def hear(event: Event[EventData]) -> None:
-        maps.hear(event)
-        allowance.hear(event)
-
-    tail = Tail(app.state.settings, OWN_TOPICS, hear, maps.wants)
+    tail = Tail(app.state.settings, OWN_TOPICS, maps.hear, maps.wants)
     listening = asyncio.create_task(tail.run(), name="seat-map-tail")
     try:
         async with app.state.box_office:

@@ -47,9 +47,14 @@ class Settings(ServiceSettings):
     """Seats in one hold of the ticket desk: group orders."""
 
     buyer_max_seats: Annotated[int, Field(ge=0)] = 100
-    """Seats of a show that one account may hold at once, in each process; 0 turns the limit off. The desk has none."""
+    """Seats of a show that one account may hold at once; 0 turns the limit off. The desk has none. Only
+    accounts whose address is proven count."""
+    buyer_max_seats_together: Annotated[int, Field(ge=0)] = 200
+    """The same in all shows together."""
     address_max_seats: Annotated[int, Field(ge=0)] = 300
-    """The same for all who are signed out behind one address. In development not for this machine."""
+    """The same for all behind one address (IPv6: one /64), whoever they are. In development not for this machine."""
+    address_max_seats_together: Annotated[int, Field(ge=0)] = 600
+    """The same in all shows together."""
 
     show_hours: Annotated[int, Field(ge=1)] = 12
     """Nothing is sold once a show has begun. So long after that it is finished; till then late payments count."""

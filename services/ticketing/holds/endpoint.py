@@ -27,7 +27,7 @@ from services.ticketing.errors import (
     TooManyHeld,
     TooManySeats,
 )
-from services.ticketing.holds.allowance import Allowance
+from services.ticketing.holds.place import BoxOffice
 
 MOST_BYTES = 128 * 1024
 """2,000 seats of a group, with ids as long as UUIDs."""
@@ -57,9 +57,9 @@ class PlaceHold:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await caller_of(scope)
         show_id, hold_id, seats = _parse(scope["path_params"]["show_id"], await _body(receive))
-        allowance: Allowance = scope["app"].state.allowance
+        box_office: BoxOffice = scope["app"].state.box_office
         try:
-            new, content = await allowance.place(show_id, hold_id, seats, caller, _address(scope))
+            new, content = await box_office.place(show_id, hold_id, seats, caller)
         except Exception:
             # For what is logged of it; there is nothing to log of a hold that succeeds.
             context.bind(order_id=hold_id, show_id=show_id)
@@ -67,15 +67,6 @@ class PlaceHold:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
         await send({"type": "http.response.start", "status": 201 if new else 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-
-
-def _address(scope: Scope) -> str:
-    """The client's, as the gateway names it; empty for who asks the service itself."""
-    for name, value in scope["headers"]:
-        if name == b"x-forwarded-for":
-            address: str = value.decode("latin-1")
-            return address
-    return ""
 
 
 async def _body(receive: Receive) -> bytes:

@@ -27,6 +27,7 @@ from chassis.logging import get_logger
 from services.ticketing import metrics
 from services.ticketing.errors import OutcomeUnknown, SaleBusy
 from services.ticketing.holds import statement, terms
+from services.ticketing.holds.allowance import UNLIMITED, Limits
 from services.ticketing.holds.parameters import parameters
 from services.ticketing.holds.requests import Granted, Refused, Request
 
@@ -60,12 +61,14 @@ class Lane:
         *,
         batch: int = 128,
         queue: int = 4096,
+        limits: Limits = UNLIMITED,
         nudge: Callable[[], None] = lambda: None,
         on_taken: Callable[[Sequence[Request]], None] = lambda _: None,
     ) -> None:
         self._connect = connect
         self._batch = batch
         self._limit = queue
+        self._limits = limits
         self._nudge = nudge
         self._on_taken = on_taken
         self._waiting: deque[Request] = deque()
@@ -201,7 +204,7 @@ class Lane:
         metrics.HOLD_BATCH.observe(len(requests))
         now = datetime.fromtimestamp(time.time() + self._offset, UTC)
         async with asyncio.timeout(STATEMENT_SECONDS):
-            verdicts = await connection.fetch(statement.TAKE_SEATS, *parameters(requests, now))
+            verdicts = await connection.fetch(statement.TAKE_SEATS, *parameters(requests, now, self._limits))
         granted = []
         repeated = []
         aside = []
@@ -215,7 +218,7 @@ class Lane:
                 case "changing":
                     aside.append(request)
                 case why:
-                    request.answer(Refused(why, tuple(verdict["lost"] or ())))
+                    request.answer(Refused(why, tuple(verdict["lost"] or ()), verdict["most"] or 0))
         self._keep_time(verdicts[0]["now"])
         if granted:
             self._nudge()

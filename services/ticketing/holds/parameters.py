@@ -7,26 +7,31 @@ from datetime import datetime
 from typing import Any
 
 from services.ticketing.holds import placed, terms
+from services.ticketing.holds.allowance import UNLIMITED, Limits
 from services.ticketing.holds.requests import Request
 from services.ticketing.holds.statement import BETWEEN_HOLDS, BETWEEN_SEATS
 
 
-def parameters(requests: Sequence[Request], now: datetime) -> list[Any]:
+def parameters(requests: Sequence[Request], now: datetime, limits: Limits = UNLIMITED) -> list[Any]:
     """Those of `TAKE_SEATS`, for holds placed `now`.
 
     A column of texts travels as one text: of each element of an array asyncpg asks whether it is an array itself.
     """
-    columns = zip(*(_texts(request, now) for request in requests), strict=True)
+    *columns, buyers, networks = zip(*(_texts(request, now) for request in requests), strict=True)
     return [
         *map(BETWEEN_HOLDS.join, columns),
         [now + request.lifetime for request in requests],
         [now + request.latest for request in requests],
         list({request.layout.show_id for request in requests}),
+        BETWEEN_HOLDS.join(buyers),
+        BETWEEN_HOLDS.join(networks),
+        list(limits.buyer),
+        list(limits.network),
     ]
 
 
 def _texts(request: Request, now: datetime) -> tuple[str, ...]:
-    """The first nine parameters, of one hold."""
+    """The first nine parameters, of one hold, and who is counted."""
     layout = request.layout
     return (
         request.text_id,
@@ -37,4 +42,6 @@ def _texts(request: Request, now: datetime) -> tuple[str, ...]:
         str(request.account_id or ""),
         terms.to_json(request.seats),
         *placed.event(request, now, now + request.lifetime),
+        str(request.buyer or ""),
+        request.network or "",
     )

@@ -29,8 +29,10 @@ from services.ticketing.errors import (
     SeatsNotForSale,
     SeatsTaken,
     ShowNotOnSale,
+    TooManyHeld,
     TooManySeats,
 )
+from services.ticketing.holds.allowance import Limits, counted
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Answer, Granted, Refused, Request
@@ -62,12 +64,14 @@ class BoxOffice:
         self._settings = settings
         self._board = board
         self._quotes = quotes
+        self._production = settings.footlights_env == "production"
         self._tokens = tokens
         self._lanes = [
             Lane(
                 db.pin,
                 batch=settings.hold_batch,
                 queue=settings.hold_queue,
+                limits=Limits.of(settings),
                 nudge=lambda: db.nudge(),
                 on_taken=seat_maps.taken,
             )
@@ -96,8 +100,8 @@ class BoxOffice:
     async def place(self, show_id: UUID, hold_id: UUID, seats: Sequence[str], caller: Caller) -> tuple[bool, bytes]:
         """Whether the hold is new, and what the buyer is told, in JSON.
 
-        Raises `NoSuchShow`, `SeatsTaken`, `ShowNotOnSale`, `SeatsNotForSale`, `TooManySeats`, `OtherHoldHasThisId`,
-        `HoldEnded`, `SaleBusy` and `OutcomeUnknown`.
+        Raises `NoSuchShow`, `SeatsTaken`, `ShowNotOnSale`, `SeatsNotForSale`, `TooManySeats`, `TooManyHeld`,
+        `OtherHoldHasThisId`, `HoldEnded`, `SaleBusy` and `OutcomeUnknown`.
         """
         layout = await self._board.get(show_id)
         for _ in range(STALE_RETRIES):
@@ -131,6 +135,7 @@ class BoxOffice:
     async def _ask(self, layout: Layout, hold_id: UUID, seats: Sequence[str], caller: Caller) -> Answer:
         desk = at_desk(caller, layout)
         held = _held(layout, seats, self._settings.staff_hold_max_seats if desk else self._settings.hold_max_seats)
+        buyer, network = (None, None) if desk else counted(caller, production=self._production)
         request = Request(
             hold_id=hold_id,
             layout=layout,
@@ -142,6 +147,8 @@ class BoxOffice:
             traceparent=tracing.current_traceparent(),
             future=asyncio.get_running_loop().create_future(),
             deadline=time.perf_counter() + self._settings.hold_wait_seconds,
+            buyer=buyer,
+            network=network,
         )
         self._lanes[zlib.crc32(layout.show_id.bytes) % len(self._lanes)].join(request)
         try:
@@ -189,6 +196,12 @@ def _problem(refused: Refused, layout: Layout) -> Exception:
         case "taken":
             labels = "; ".join(layout.offers[seat].label for seat in refused.seats[:10] if seat in layout.offers)
             return SeatsTaken(f"Somebody else has {labels}. Choose other seats.", seats=list(refused.seats))
+        case "greedy":
+            return TooManyHeld(
+                f"At most {refused.most} seats can be held at once, here and by all of your network. Pay for those you "
+                "hold, or let go of some.",
+                limit=refused.most,
+            )
         case "other":
             return OtherHoldHasThisId("This hold id was used for other seats. Make a new id for a new hold.")
         case "ended":

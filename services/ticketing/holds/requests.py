@@ -32,10 +32,12 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`why` is taken, closed, stale, ended or other."""
+    """`why` is taken, greedy, closed, stale, ended or other."""
 
     why: str
     seats: tuple[str, ...] = ()
+    most: int = 0
+    """The limit that a greedy one would pass."""
 
 
 Answer = Granted | Refused
@@ -54,6 +56,10 @@ class Request:
     traceparent: str | None
     future: asyncio.Future[Answer]
     deadline: float
+    buyer: UUID | None = None
+    """The account whose seats are counted, if it is a proven person's."""
+    network: str | None = None
+    """Where it is asked for, if that is counted."""
     joined: float = field(default_factory=time.perf_counter)
     keys: tuple[str, ...] = field(init=False)
     """The ids of the seats."""

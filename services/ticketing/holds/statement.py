@@ -9,6 +9,10 @@ Seats are written in key order, so two of these never wait for each other in a c
 read, never waited for. The share lock makes stopping a sale wait for the holds being taken, and those that come after
 see that it is stopped. A show that somebody is changing is left out, and its holds are asked for again: the other
 shows of the batch do not wait for it.
+
+Seats that a buyer, or a network, holds already are counted from the holds themselves, with those that the same batch
+asks for before, so all processes share the limits. What two processes take in the same instant is not seen by either:
+a limit may be passed once, by one batch.
 """
 
 from __future__ import annotations
@@ -37,12 +41,50 @@ WITH request AS MATERIALIZED (
                 string_to_array($3, chr(30))::uuid[], string_to_array($4, chr(30))::bigint[],
                 string_to_array($5, chr(30)), string_to_array($6, chr(30), '')::uuid[],
                 string_to_array($7, chr(30)), string_to_array($8, chr(30)), string_to_array($9, chr(30)),
-                $10::timestamptz[], $11::timestamptz[])
+                $10::timestamptz[], $11::timestamptz[], string_to_array($13, chr(30), '')::uuid[],
+                string_to_array($14, chr(30), ''))
          WITH ORDINALITY AS request (hold_id, show_id, organisation, show_version, seats, account_id, terms, value,
-                                     headers, expires_at, latest_at, n)
+                                     headers, expires_at, latest_at, buyer, network, n)
 ), wanted AS MATERIALIZED (
     SELECT request.n, request.show_id, seat.seat
     FROM request CROSS JOIN LATERAL string_to_table(request.seats, chr(31)) AS seat (seat)
+), holder AS MATERIALIZED (
+    SELECT n, show_id, 'account' AS kind, buyer::text AS name, $15::bigint[] AS most,
+           cardinality(string_to_array(seats, chr(31))) AS seats
+    FROM request WHERE buyer IS NOT NULL
+    UNION ALL
+    SELECT n, show_id, 'network', network, $16::bigint[], cardinality(string_to_array(seats, chr(31)))
+    FROM request WHERE network IS NOT NULL
+), has AS MATERIALIZED (
+    SELECT asking.kind, asking.name, held.show_id, held.seats
+    FROM (SELECT DISTINCT kind, name FROM holder WHERE kind = 'account') AS asking
+    CROSS JOIN LATERAL (
+        SELECT hold.show_id, sum(cardinality(hold.seats)) AS seats FROM hold
+        WHERE hold.account_id = asking.name::uuid AND hold.status IN ('active', 'lapsed') GROUP BY hold.show_id
+    ) AS held
+    UNION ALL
+    SELECT asking.kind, asking.name, held.show_id, held.seats
+    FROM (SELECT DISTINCT kind, name FROM holder WHERE kind = 'network') AS asking
+    CROSS JOIN LATERAL (
+        SELECT hold.show_id, sum(cardinality(hold.seats)) AS seats FROM hold
+        WHERE hold.network = asking.name AND hold.status IN ('active', 'lapsed') GROUP BY hold.show_id
+    ) AS held
+), greedy AS MATERIALIZED (
+    SELECT n, min(most) AS most
+    FROM (
+        SELECT holder.n, unnest(holder.most) AS most,
+               unnest(ARRAY[
+                   sum(holder.seats) OVER (PARTITION BY kind, name, show_id ORDER BY n)
+                   + coalesce((SELECT sum(has.seats) FROM has WHERE has.kind = holder.kind AND has.name = holder.name
+                                                                AND has.show_id = holder.show_id), 0),
+                   sum(holder.seats) OVER (PARTITION BY kind, name ORDER BY n)
+                   + coalesce((SELECT sum(has.seats) FROM has WHERE has.kind = holder.kind
+                                                                AND has.name = holder.name), 0)
+               ]) AS seats
+        FROM holder
+    ) AS counted
+    WHERE most > 0 AND seats > most
+    GROUP BY n
 ), open_show AS MATERIALIZED (
     SELECT id, organisation, status, starts_at, version FROM show WHERE id = ANY($12::uuid[]) ORDER BY id
     FOR SHARE SKIP LOCKED
@@ -64,13 +106,15 @@ WITH request AS MATERIALIZED (
                 WHEN open_show.organisation <> request.organisation
                      OR open_show.status <> 'on_sale' OR open_show.starts_at <= clock_timestamp() THEN 'closed'
                 WHEN open_show.version <> request.show_version THEN 'stale'
+                WHEN greedy.n IS NOT NULL THEN 'greedy'
                 WHEN blocked.n IS NOT NULL THEN 'taken'
                 ELSE 'granted' END AS verdict,
-           blocked.seats AS lost
+           blocked.seats AS lost, greedy.most
     FROM request
     LEFT JOIN open_show ON open_show.id = request.show_id
     LEFT JOIN known ON known.id = request.hold_id
     LEFT JOIN blocked ON blocked.n = request.n
+    LEFT JOIN greedy ON greedy.n = request.n
 ), taken AS (
     INSERT INTO held_seat (show_id, seat, organisation, hold_id, until)
     SELECT wanted.show_id, wanted.seat, judged.organisation, judged.hold_id, judged.expires_at
@@ -80,16 +124,17 @@ WITH request AS MATERIALIZED (
     ON CONFLICT (show_id, seat) DO NOTHING
     RETURNING 1
 ), placed AS (
-    INSERT INTO hold (id, organisation, show_id, seats, terms, placed_at, expires_at, latest_at, account_id)
+    INSERT INTO hold (id, organisation, show_id, seats, terms, placed_at, expires_at, latest_at, account_id,
+                      network)
     SELECT hold_id, organisation, show_id, string_to_array(seats, chr(31)), terms::json, clock_timestamp(), expires_at,
-           latest_at, account_id
+           latest_at, account_id, network
     FROM judged WHERE verdict = 'granted' ORDER BY n
 ), published AS (
     INSERT INTO outbox (topic, key, value, headers)
     SELECT 'ticketing.hold', convert_to(hold_id::text, 'UTF8'), convert_to(value, 'UTF8'), headers::json
     FROM judged WHERE verdict = 'granted' ORDER BY n
 )
-SELECT judged.n, judged.verdict, judged.lost, clock_timestamp() AS now,
+SELECT judged.n, judged.verdict, judged.lost, judged.most, clock_timestamp() AS now,
        1 / ((SELECT count(*) FROM taken)
             = (SELECT count(*) FROM wanted JOIN judged AS mine USING (n) WHERE mine.verdict = 'granted'))::int AS whole
 FROM judged ORDER BY judged.n

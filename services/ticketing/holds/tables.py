@@ -27,6 +27,9 @@ class HoldStatus(StrEnum):
     CONVERTED = "converted"
 
 
+HAS_SEATS = "status IN ('active', 'lapsed')"
+
+
 class Hold(Base):
     """Some seats of a show that somebody has for a limited time. The order that may follow has the same id."""
 
@@ -35,6 +38,9 @@ class Hold(Base):
         # What the expiry job looks for; ended holds are not in it.
         Index("ix_hold_active_until", "expires_at", postgresql_where=text("status = 'active'")),
         Index(None, "show_id", "placed_at"),
+        # How many seats somebody holds at once.
+        Index("ix_hold_account_id", "account_id", postgresql_where=text(HAS_SEATS)),
+        Index("ix_hold_network", "network", postgresql_where=text(HAS_SEATS)),
         # How long answers of orders are awaited.
         Index("ix_hold_lapsed", "expires_at", postgresql_where=text("status = 'lapsed'")),
         # What is forgotten in time: nothing that has become tickets.
@@ -55,6 +61,8 @@ class Hold(Base):
     """However often it is extended, it ends then."""
     extended: Mapped[bool] = mapped_column(server_default="false")
     account_id: Mapped[UUID | None]
+    network: Mapped[str | None]
+    """Where it was asked for: an IPv4 address or an IPv6 /64. Not of the ticket desk's."""
     version: Mapped[int] = mapped_column(server_default="1")
 
 

@@ -93,6 +93,7 @@ def ask(
     hold_id: UUID | None = None,
     lifetime: float = 60,
     wait: float = 10,
+    **who: Any,
 ) -> Request:
     return Request(
         hold_id=hold_id or uuid7(),
@@ -100,10 +101,11 @@ def ask(
         seats=tuple(layout.offers[seat] for seat in sorted(seats)),
         lifetime=timedelta(seconds=lifetime),
         latest=timedelta(hours=1),
-        account_id=None,
+        account_id=who.pop("account_id", None),
         traceparent=None,
         future=asyncio.get_running_loop().create_future(),
         deadline=time.perf_counter() + wait,
+        **who,
     )
 
 

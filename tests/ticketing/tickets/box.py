@@ -45,8 +45,8 @@ class Box:
     layout: Layout
     lane: Lane
 
-    async def hold(self, *seats: str, lifetime: float = 60) -> Order:
-        request = ask(self.layout, *seats, lifetime=lifetime)
+    async def hold(self, *seats: str, lifetime: float = 60, **who: Any) -> Order:
+        request = ask(self.layout, *seats, lifetime=lifetime, **who)
         (answer,) = await answers([self.lane], [request])
         assert isinstance(answer, Granted), answer
         hold = {
