@@ -155,6 +155,7 @@ class CustomerOrder(Base):
     __table_args__ = (
         Index(None, "customer_id", "created_at"),
         Index(None, "organisation", "number_key"),
+        Index("ix_customer_order_interest", "created_at", postgresql_where=text("stage = 'interested'")),
     )
 
     order_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -29,6 +29,8 @@ class Settings(PaymentSettings):
     """The first time that an open payment is asked for at its provider, in case its webhook is lost."""
     webhook_days: int = Field(90, ge=31)
     """How long the ids of webhooks are remembered; providers repeat one for days, and by hand for a month."""
+    interest_days: int = Field(90, ge=1)
+    """How long an order that was only a hold is remembered: seats that ran out or were let go."""
     export_rows: int = Field(100_000, ge=1, le=1_000_000)
     """Orders in one exported file; a greater one is refused before it begins."""
     return_origins: str = ""

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Identity, Index
+from sqlalchemy import Identity, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -65,6 +65,7 @@ class OrderRow(Base):
         Index(None, "organisation", "created_at"),
         Index(None, "organisation", "event_at"),
         Index(None, "show_id"),
+        Index("ix_order_row_interest", "created_at", postgresql_where=text("stage = 'interested'")),
     )
 
     order_id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -62,6 +62,9 @@ class Settings(ServiceSettings):
     hold_days: Annotated[int, Field(ge=1)] = 400
     """Holds that ended without tickets are kept so long after the show began, for its statistics."""
 
+    interest_days: Annotated[int, Field(ge=1)] = 90
+    """Holds that ended without an order are kept so long."""
+
     hold_lanes: Annotated[int, Field(ge=1)] = 1
     """Lanes of this process; every show is in one."""
     hold_batch: Annotated[int, Field(ge=1)] = 128

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import asyncpg
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from chassis.retention import forget
+from contracts import orders, ticketing
 from services.orders import measures, metrics, retention
 from services.orders.measures import LedgerSum, count_stages
 from services.orders.models import LedgerEntry, WebhookEvent
 from services.orders.settings import Settings
-from tests.harness import Postgres
+from tests.harness import Postgres, eventually
 from tests.orders.stage import Stage
 
 
@@ -80,10 +83,42 @@ async def test_ids_of_webhooks_are_forgotten_in_time_and_money_is_not(stage: Sta
         await session.execute(
             text("UPDATE webhook_events SET received_at = now() - interval '91 days' WHERE event_id = 'old'")
         )
-    (rule,) = retention.rules(Settings())
+    rule = next(rule for rule in retention.rules(Settings()) if rule.table == "webhook_events")
     assert [await forget(stage.db, rule), await forget(stage.db, rule)] == [1, 0]
     async with stage.db.as_worker() as session:
         left = set(await session.scalars(select(WebhookEvent.event_id)))
         assert "young" in left
         assert "old" not in left
         assert await session.scalar(select(LedgerEntry.id).limit(1)) is not None
+
+
+async def test_what_was_only_a_hold_is_forgotten_in_time_and_nothing_else(stage: Stage) -> None:
+    """With its lines and history. Whose history it is, the database asks itself."""
+    mere, noted, young, ordered = (stage.ticketing.hold(stage.organisation) for _ in range(4))
+    for hold in (mere, noted, young):
+        await stage.ticketing.publish(hold.placed, stage.organisation)
+        lapsed = ticketing.HoldLapsed(hold_id=hold.hold_id, show_id=hold.show_id, currency="UAH")
+        await stage.ticketing.publish(lapsed, stage.organisation)
+    for hold in (mere, noted, young):
+        await eventually(partial(stage.ticketing.told, hold.hold_id, orders.SeatsUnclaimed))
+    await stage.checkout(ordered)
+    version = (await stage.card(noted.hold_id))["version"]
+    note = await stage.staff("POST", f"/orders/{noted.hold_id}/notes", json={"text": "calls again"}, version=version)
+    assert note.status < 300, note
+    old = [hold.hold_id for hold in (mere, noted, ordered)]
+    async with stage.db.as_worker() as session:
+        aged = text("UPDATE orders SET created_at = now() - interval '91 days' WHERE id = ANY(:ids)")
+        await session.execute(aged, {"ids": old})
+    for rule in retention.rules(Settings()):
+        while await forget(stage.db, rule):
+            pass
+    async with stage.db.as_worker() as session:
+        known = text("SELECT id FROM orders WHERE id = ANY(:ids)")
+        left = set(await session.scalars(known, {"ids": [*old, young.hold_id]}))
+        assert left == {noted.hold_id, young.hold_id, ordered.hold_id}
+        parts = text("SELECT count(*) FROM order_history WHERE order_id = :id")
+        assert await session.scalar(parts, {"id": mere.hold_id}) == 0
+        assert await session.scalar(parts, {"id": ordered.hold_id})
+        with pytest.raises(DBAPIError, match="append-only"):
+            await session.execute(text("DELETE FROM order_history WHERE order_id = :id"), {"id": ordered.hold_id})
+        await session.rollback()

@@ -28,6 +28,11 @@ class Order(Base):
         Index(None, "account_id"),
         Index("ix_orders_undelivered", "paid_at", postgresql_where=text("delivery = 'requested'")),
         Index("ix_orders_refund_due", "organisation", postgresql_where=text("refund_due > 0")),
+        Index(
+            "ix_orders_mere_holds",
+            "created_at",
+            postgresql_where=text("hold_released AND (stage IS NULL OR stage = 'interested')"),
+        ),
         Index("ix_orders_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     )
 

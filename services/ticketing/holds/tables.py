@@ -27,6 +27,7 @@ class HoldStatus(StrEnum):
     CONVERTED = "converted"
 
 
+ENDED = "status IN ('released', 'annulled', 'expired')"
 HAS_SEATS = "status IN ('active', 'lapsed')"
 
 
@@ -44,7 +45,8 @@ class Hold(Base):
         # How long answers of orders are awaited.
         Index("ix_hold_lapsed", "expires_at", postgresql_where=text("status = 'lapsed'")),
         # What is forgotten in time: nothing that has become tickets.
-        Index("ix_hold_ended", "show_id", postgresql_where=text("status IN ('released', 'annulled', 'expired')")),
+        Index("ix_hold_ended", "show_id", postgresql_where=text(ENDED)),
+        Index("ix_hold_ended_placed_at", "placed_at", postgresql_where=text(ENDED)),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
