@@ -12,6 +12,7 @@ REAL: dict[str, Any] = {
     "footlights_env": "production",
     "link_secret": "s" * 32,
     "erasure_key": "e" * 32,
+    "letter_secret": "l" * 32,
     "smtp_url": "smtps://anna:secret@mail.theatre.org",
     "mail_from": "Theatre <tickets@theatre.org>",
     "public_url": "https://tickets.theatre.org",
