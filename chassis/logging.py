@@ -33,6 +33,10 @@ VALUES = re.compile(
 JSON writes it."""
 
 
+NOISY = {"aiokafka": "ERROR", "fontTools": "ERROR", "fpdf": "ERROR", "httpx": "WARNING", "uvicorn.access": "WARNING"}
+"""The least that is worth a line, of libraries that say too much."""
+
+
 def configure(settings: ServiceSettings) -> None:
     """Sends our logs and those of the libraries through one formatter, to standard output."""
     shared: list[structlog.typing.Processor] = [
@@ -68,7 +72,7 @@ def configure(settings: ServiceSettings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
-    for noisy, level in {"aiokafka": "ERROR", "uvicorn.access": "WARNING", "httpx": "WARNING"}.items():
+    for noisy, level in NOISY.items():
         logging.getLogger(noisy).setLevel(level)
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []

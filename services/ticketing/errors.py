@@ -95,5 +95,13 @@ class DocumentVoid(Problem):
     status, slug, title = 410, "tickets-void", "These tickets are no longer valid"
 
 
+class DocumentBusy(TooManyRequests):
+    slug, title = "document-busy", "This document is being read many times at once"
+
+
+class PrintersBusy(Unavailable):
+    slug, title = "printers-busy", "Very many tickets are being printed"
+
+
 class HoldOrdered(Conflict):
     slug, title = "hold-ordered", "An order needs these seats"

@@ -28,9 +28,9 @@ from services.ticketing.settings import Settings
 from services.ticketing.shows import commands
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.seatmap import SeatMaps
-from services.ticketing.tickets import fonts
 from services.ticketing.tickets.codes import Codes
 from services.ticketing.tickets.issue import Printer
+from services.ticketing.tickets.press import Press
 
 LAPSE_SECONDS = 1.0
 MEASURE_SECONDS = 15.0
@@ -70,6 +70,11 @@ def create(settings: Settings | None = None) -> FastAPI:
     app.state.quotes = quotes
     app.state.hold_tokens = tokens
     app.state.printer = printer
+    app.state.press = Press(
+        queue=settings.document_queue,
+        link_requests=settings.document_link_requests,
+        cache_bytes=settings.document_cache_bytes,
+    )
     app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds, settings.seats_in_memory)
     app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes, tokens)
     document_hot_routes(app)
@@ -90,7 +95,6 @@ async def selling(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(listening, return_exceptions=True)
         for workshop in app.state.workshops:
             workshop.close()
-        fonts.forget()
 
 
 async def finish_shows(board: Board, after: timedelta, db: Database) -> int:

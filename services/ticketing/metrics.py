@@ -25,6 +25,9 @@ CONVERSIONS_REFUSED = Counter("footlights_conversions_refused_total", "Paid orde
 DOCUMENT_SECONDS = Histogram(
     "footlights_ticket_document_seconds", "Time to print a document", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5)
 )
+DOCUMENTS = Counter(
+    "footlights_ticket_documents_total", "Documents asked for: printed, kept from before, or refused", ["answer"]
+)
 SEATMAP_READS = Counter("footlights_seatmap_reads_total", "Rebuilds and refreshes of the seats in memory", ["what"])
 
 

@@ -80,3 +80,9 @@ class Settings(ServiceSettings):
     """The seats in memory are read anew so often, should an event have been missed."""
     document_days: Annotated[int, Field(ge=1)] = 400
     """How long a link to a ticket document works."""
+    document_queue: Annotated[int, Field(ge=0)] = 50
+    """Documents that wait to be printed; who asks for further ones is told to come back."""
+    document_link_requests: Annotated[int, Field(ge=1)] = 4
+    """Requests for one document at once."""
+    document_cache_bytes: Annotated[int, Field(ge=0)] = 64 * 1024 * 1024
+    """Printed documents that are kept in the memory of this process; 0: none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -18,24 +17,21 @@ from chassis.edge import Caller, Tx, public
 from chassis.links import Link
 from chassis.problems import NotFound, raises
 from contracts.money import Money
-from services.ticketing import metrics
-from services.ticketing.errors import DocumentVoid
+from services.ticketing.errors import DocumentBusy, DocumentVoid, PrintersBusy
 from services.ticketing.halls.places import Place
 from services.ticketing.halls.tables import Hall
 from services.ticketing.people import Person, people_by_email, profile_of
 from services.ticketing.roles import READERS
 from services.ticketing.schemas import Body, Price
 from services.ticketing.shows.tables import Show
-from services.ticketing.tickets.document import PrintedDocument, PrintedTicket, print_document
+from services.ticketing.tickets.document import PrintedDocument, PrintedTicket
 from services.ticketing.tickets.issue import LINK, Printer
+from services.ticketing.tickets.press import Press
 from services.ticketing.tickets.tables import Document, OrderRecord, TicketRow
 
 PAGE = 500
 
 router = APIRouter(tags=["tickets"])
-
-_printing = asyncio.Semaphore(2)
-"""Printing is CPU; more at once would only make everybody wait longer."""
 
 
 class Contact(Body):
@@ -173,18 +169,18 @@ def _registration(row: TicketRow, person: Person | None) -> Registration:
     dependencies=[Depends(public())],
     responses={200: {"content": {"application/pdf": {}}}},
 )
-@raises(NotFound, DocumentVoid)
+@raises(NotFound, DocumentVoid, DocumentBusy, PrintersBusy)
 async def read_document(token: str, request: Request) -> Response:
     """The tickets of one recipient as a PDF. The link is the permission."""
     printer: Printer = request.app.state.printer
+    press: Press = request.app.state.press
     db: Database = request.app.state.db
     link = printer.links.verify(LINK, token)
-    # No connection is held while others print: the consumer and the jobs live on the same few.
-    async with db.as_worker() as session:
-        number, printed = await _read(session, link)
-    async with _printing:
-        with metrics.DOCUMENT_SECONDS.time():
-            pdf = await asyncio.to_thread(print_document, printed)
+    with press.admit(link.subject):
+        # No connection is held while others print: the consumer and the jobs live on the same few.
+        async with db.as_worker() as session:
+            number, printed = await _read(session, link)
+        pdf = await press.print(printed)
     headers = {"Content-Disposition": f'inline; filename="tickets-{number}.pdf"', "Cache-Control": "private, no-store"}
     return Response(pdf, headers=headers, media_type="application/pdf")
 
@@ -217,7 +213,7 @@ async def _printed(tx: AsyncSession, document: Document, rows: list[TicketRow]) 
         time_zone=profile.time_zone,
         hall=hall,
         locale=document.locale,
-        tickets=[
+        tickets=tuple(
             PrintedTicket(
                 number=str(row.number),
                 code=row.code,
@@ -227,7 +223,7 @@ async def _printed(tx: AsyncSession, document: Document, rows: list[TicketRow]) 
                 price=Money(minor=row.price_minor, currency=row.currency),
             )
             for row in rows
-        ],
+        ),
     )
 
 
