@@ -31,6 +31,13 @@ class MessageSent(MessageState, type="notifications.message.sent.v1"):
     """The mail server or SMS provider accepted a message."""
 
 
+class MessageBounced(MessageState, type="notifications.message.bounced.v1"):
+    """A mail that a server had accepted did not reach its recipient after all."""
+
+    reason: str
+    """The words of the server that gave up: an enhanced status code (RFC 3463) and an explanation."""
+
+
 class MessageFailed(MessageState, type="notifications.message.failed.v1"):
     """A message was refused for good, or given up after its last attempt."""
 

@@ -194,6 +194,7 @@ OF_TYPE: dict[str, dict[str, Any]] = {
     "ticketing.hold.extended.v1": {"expires_at": START - timedelta(days=20, minutes=-45)},
     "ticketing.ticket.voided.v1": {"tickets": VALUES["tickets"][1:]},
     "notifications.message.failed.v1": {"attempts": 6, "attachments": 0},
+    "notifications.message.bounced.v1": {"reason": "5.1.1 smtp; 550 5.1.1 no such user"},
 }
 
 

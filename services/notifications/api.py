@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,12 +16,14 @@ from starlette.responses import Response
 from chassis.concurrency import IfMatch, check_version, set_etag
 from chassis.edge import Caller, Tx, staff
 from chassis.idempotency import Once
+from chassis.people import normalise_email
 from chassis.problems import NotFound, raises
+from chassis.texts import STORABLE
 from contracts.accounts import BACK_OFFICE, Role
 from services.notifications import known, queries, resend
 from services.notifications.errors import ContentsForgotten, NobodyToWrite, StillOnItsWay
 from services.notifications.letters import Template
-from services.notifications.models import KnownShow, Preferences, ShowReminder, Status
+from services.notifications.models import KnownShow, Preferences, ShowReminder, Status, Suppression
 from services.notifications.settings import Settings
 
 ORGANISERS = (Role.ORGANIZER, Role.TICKET_ORGANIZER, Role.SCHOOL_STAFF, Role.PROJECT_HEAD)
@@ -56,6 +59,9 @@ async def list_messages(
     order_id: UUID | None = None,
     status: Status | None = None,
     template: Template | None = None,
+    undelivered: Annotated[
+        bool, Query(description="Only those refused for good, given up, or sent and come back")
+    ] = False,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> queries.MessagePage:
@@ -66,6 +72,7 @@ async def list_messages(
         order_id=order_id,
         status=status,
         template=template,
+        undelivered=undelivered,
         cursor=cursor,
         limit=limit,
     )
@@ -192,3 +199,38 @@ async def _reminder(tx: Tx, caller: Caller, show_id: UUID, hours: int | None, re
     default = _settings(request).reminder_hours
     holds = await known.reminder_hours(tx, caller.staff_organisation, show_id, default)
     return ShowReminderView(hours=hours, effective_hours=holds)
+
+
+class SuppressionView(BaseModel):
+    """An address that takes no mail. Nothing is sent to it unless staff send a message again."""
+
+    address: str
+    reason: str
+    since: datetime
+
+
+@router.get("/suppressions")
+async def list_suppressions(
+    tx: Tx, caller: StaffCaller, limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> list[SuppressionView]:
+    """The newest addresses that take no mail."""
+    rows = await tx.scalars(
+        select(Suppression)
+        .where(Suppression.organisation == caller.staff_organisation)
+        .order_by(Suppression.since.desc(), Suppression.address)
+        .limit(limit)
+    )
+    return [SuppressionView.model_validate(row, from_attributes=True) for row in rows]
+
+
+@router.delete("/suppressions", status_code=204)
+async def lift_suppression(
+    tx: Tx, caller: StaffCaller, address: Annotated[str, Query(max_length=320), STORABLE]
+) -> None:
+    """Writes to an address again, because its owner says that it works."""
+    await tx.execute(
+        delete(Suppression).where(
+            Suppression.organisation == caller.staff_organisation,
+            Suppression.address == (normalise_email(address) or address),
+        )
+    )

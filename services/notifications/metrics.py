@@ -16,6 +16,7 @@ UNCERTAIN = Counter(
     "Attempts cut off by a crash: nobody knows whether the message left",
     ["channel"],
 )
+BOUNCES = Counter("footlights_bounces_total", "Mails read in the mailbox of reports: recorded or unknown", ["outcome"])
 SMTP_SECONDS = Histogram(
     "footlights_smtp_seconds",
     "Time the mail server took for one mail",

@@ -109,6 +109,20 @@ class Message(Base):
     reason: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     finished_at: Mapped[datetime | None]
+    bounced_at: Mapped[datetime | None]
+    """When we learned that a mail which was sent came back."""
+
+
+class Suppression(Base):
+    """An address that takes no mail: nothing is sent to it unless staff ask for it."""
+
+    __tablename__ = "suppression"
+
+    organisation: Mapped[UUID] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    """Normalised."""
+    reason: Mapped[str]
+    since: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
 
 
 class Attempt(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.persons import Service, Trace
+from chassis.persons import DELETE, Service, Trace
 
 MINE = "(lower(recipient) = ANY(:emails) OR (order_id = ANY(:orders) AND channel = 'sms' AND recipient_key <> 'staff'))"
 THEIR_MESSAGES = f"SELECT message_id FROM message WHERE {MINE}"
@@ -21,6 +21,7 @@ THEIR_LINES = LINES.format("lower(line #>> '{participant,email}') = ANY(:emails)
 
 PERSONS = Service(
     traces=(
+        Trace("suppression", "address = ANY(:emails)", DELETE, "address, reason, since"),
         Trace("attempt", f"message_id IN ({THEIR_MESSAGES})", "detail = NULL"),
         Trace("known_document", f"order_id = ANY(:orders) OR url IN ({THEIR_DOCUMENTS})", "holder = '', url = ''"),
         Trace(

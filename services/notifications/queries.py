@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
-from sqlalchemy import case, func, select, tuple_
+from sqlalchemy import case, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.pages import cut, moment, read_cursor
@@ -31,6 +31,8 @@ class MessageView(BaseModel):
     due_at: datetime
     created_at: datetime
     finished_at: datetime | None
+    bounced_at: datetime | None
+    """When a mail that was sent came back; `reason` says why."""
     resend_of: UUID | None
 
 
@@ -69,6 +71,7 @@ async def page(
     order_id: UUID | None,
     status: Status | None,
     template: str | None,
+    undelivered: bool,
     cursor: str | None,
     limit: int,
 ) -> MessagePage:
@@ -80,6 +83,8 @@ async def page(
         query = query.where(Message.status == status)
     if template is not None:
         query = query.where(Message.template == template)
+    if undelivered:
+        query = query.where(or_(Message.status == Status.FAILED, Message.bounced_at.is_not(None)))
     if cursor is not None:
         query = query.where(tuple_(Message.created_at, Message.message_id) < read_cursor(cursor, moment))
     query = query.order_by(Message.created_at.desc(), Message.message_id.desc()).limit(limit + 1)

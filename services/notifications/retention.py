@@ -14,5 +14,6 @@ ENDED_ATTEMPTS = "started_at < :before AND ended_at IS NOT NULL"
 def rules(settings: Settings) -> list[Rule]:
     return [
         Rule("message", settings.body_days, BODIES, erase=WITHOUT_BODY),
+        Rule("suppression", settings.suppression_days, "since < :before"),
         Rule("attempt", settings.delivery_log_days, ENDED_ATTEMPTS),
     ]

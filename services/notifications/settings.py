@@ -50,6 +50,15 @@ class Settings(LetterSettings):
     delivery_log_days: int = Field(400, ge=8)
     """How long the attempts to deliver are kept."""
 
+    bounce_address: str = ""
+    """Where other servers send a mail back to, if not to MAIL_FROM: the address of the mailbox of BOUNCES_URL."""
+    bounces_url: SecretStr = SecretStr("")
+    """That mailbox, see `bounces.mailbox.open_mailbox`; without it nobody learns of mails that come back."""
+    bounces_seconds: float = Field(60.0, gt=0)
+    """Between two looks into it."""
+    suppression_days: int = Field(400, ge=8)
+    """An address that takes no mail is tried again after this time."""
+
     @field_validator("mail_from")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
@@ -76,6 +85,11 @@ class Settings(LetterSettings):
     def sender(self) -> str:
         """The bare address of MAIL_FROM."""
         return parseaddr(self.mail_from)[1]
+
+    @property
+    def return_path(self) -> str:
+        """The sender of the envelope."""
+        return self.bounce_address or self.sender
 
     @property
     def sender_name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.consumer import Consumer
@@ -13,11 +14,12 @@ from chassis.projections import keep_newest
 from contracts import ticketing
 from contracts.accounts import AccountState, OrganisationState
 from contracts.envelope import Event
+from contracts.notifications import MessageBounced, MessageFailed
 from contracts.ticketing import HoldEnd
 from services.orders.contacts import region_of
 from services.orders.lifecycle import Cause, changed, create_order, happen, load
 from services.orders.lines import replace_lines, seat_line
-from services.orders.models import Account, Order, Organisation
+from services.orders.models import Account, Order, Organisation, Undelivered
 from services.orders.process import Happening
 from services.orders.process import happenings as h
 from services.orders.process.state import Line
@@ -102,6 +104,24 @@ async def tickets_issued(session: AsyncSession, event: Event[ticketing.TicketsIs
 async def tickets_voided(session: AsyncSession, event: Event[ticketing.TicketsVoided]) -> None:
     seats = tuple(ticket.seat for ticket in event.data.tickets)
     await _tell(session, event.data.order_id, h.TicketsVoided(request_id=event.data.request_id, seats=seats))
+
+
+@consumer.on(MessageFailed, MessageBounced)
+async def not_delivered(session: AsyncSession, event: Event[MessageFailed | MessageBounced]) -> None:
+    """Staff see at the order that somebody's address does not take mail."""
+    message = event.data
+    if event.organisation is None or message.order_id is None:
+        return
+    values = {
+        "message_id": message.message_id,
+        "organisation": event.organisation,
+        "order_id": message.order_id,
+        "template": message.template,
+        "channel": str(message.channel),
+        "reason": message.reason,
+        "at": event.time,
+    }
+    await session.execute(insert(Undelivered).values(values).on_conflict_do_nothing())
 
 
 async def _tell(session: AsyncSession, order_id: UUID, happening: Happening) -> Order | None:

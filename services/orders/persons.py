@@ -44,6 +44,7 @@ PERSONS = Service(
     traces=(
         Trace("order_history", MINE, "details = '{}'", "at, what, details"),
         Trace("order_history", f"{IN_LINES} OR {SAYS.format('details::text')}", "details = '{}'"),
+        Trace("undelivered", "order_id = ANY(:orders)", "reason = ''"),
         Trace("notes", MINE, DELETE, "text, created_at"),
         Trace("notes", SAYS.format("text"), DELETE),
         Trace("orders", PART_OF, f"documents = {FOR_OTHERS}"),

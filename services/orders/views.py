@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from contracts.money import Money
 from contracts.orders import FunnelStage, LineKind, OrderLine, PaymentMethod, PaymentStatus
 from services.orders import links
-from services.orders.models import HistoryEntry, Note, Order, Payment, Refund
+from services.orders.models import HistoryEntry, Note, Order, Payment, Refund, Undelivered
 from services.orders.models import OrderLine as LineRow
 from services.orders.process.state import MANUAL, LineState
 from services.orders.status import METHOD_LABELS, OrderStatus, label_of, status_of
@@ -84,6 +84,16 @@ class NoteView(BaseModel):
     created_at: datetime
 
 
+class UndeliveredView(BaseModel):
+    """A message that was refused for good, given up, or came back: staff must act."""
+
+    message_id: UUID
+    template: str
+    channel: str
+    reason: str
+    at: datetime
+
+
 class OrderRow(BaseModel):
     """A row of the orders table."""
 
@@ -138,6 +148,8 @@ class OrderCard(OrderRow):
     refunds: list[RefundView]
     documents: list[Document]
     notes: list[NoteView] = []
+    undelivered: list[UndeliveredView] = []
+    """Messages that did not reach their recipient, newest first; empty for buyers."""
     order_url: str
 
 
@@ -194,8 +206,10 @@ def actions_of(order: Order) -> list[str]:
     return [*actions, "delete"] if order.deleted_at is None else ["open"]
 
 
-def card_view(order: Order, notes: list[Note], registered: dict[str, Registered]) -> OrderCard:
-    """`registered` holds the accounts of the order's people by e-mail; empty for buyers."""
+def card_view(
+    order: Order, notes: list[Note], registered: dict[str, Registered], undelivered: list[Undelivered]
+) -> OrderCard:
+    """`registered` holds the accounts of the order's people by e-mail; all three are empty for buyers."""
     row = row_view(order, sum(line.quantity for line in order.lines))
     if row["customer"] is not None:
         row["customer"].registered = registered.get(order.customer_email or "")
@@ -218,6 +232,7 @@ def card_view(order: Order, notes: list[Note], registered: dict[str, Registered]
         refunds=[_refund(order, refund) for refund in order.refunds],
         documents=[Document(**document) for document in order.documents],
         notes=[note_view(note) for note in notes],
+        undelivered=[UndeliveredView.model_validate(row, from_attributes=True) for row in undelivered],
         order_url=links.order_url(order.id, order.organisation),
     )
 

@@ -14,6 +14,8 @@ from chassis.retention import forget
 from contracts.accounts import Role
 from contracts.orders import Customer, Participant
 from services.notifications import retention
+from services.notifications.bounces.collect import record
+from services.notifications.bounces.report import Report
 from services.notifications.main import create
 from tests.harness import TokenMint, serve
 from tests.notifications.conftest import Office
@@ -160,6 +162,29 @@ async def test_a_failed_message_is_sent_again_on_request(office: Office, desk: D
     new = await office.only(message_id=UUID(accepted["message_id"]))
     assert (new.status, new.resend_of) == ("sent", old.message_id)
     assert (await office.only(message_id=old.message_id)).status == "failed"
+
+
+async def test_staff_see_what_did_not_arrive_and_lift_what_stands_in_the_way(office: Office, desk: Desk):
+    await office.hear_organisation()
+    for answers in (["250 ok"], ["550 5.1.1 no such user"]):
+        office.smtp.rcpt = answers
+        story = office.story(guests=(OLENA,))
+        await office.hear(story.paid(), story.issued())
+        await office.deliver()
+    arrived, refused = await office.messages(template="tickets_issued")
+    listed = await desk.ask("GET", "/messages?undelivered=true")
+    assert [item["message_id"] for item in listed["items"]] == [str(refused.message_id)]
+    async with office.db.as_worker() as session:
+        await record(session, Report(arrived.message_id, frozenset({"olena@example.com"}), "5.2.2 mailbox full"))
+    listed = await desk.ask("GET", "/messages?undelivered=true")
+    assert {item["message_id"] for item in listed["items"]} == {str(refused.message_id), str(arrived.message_id)}
+    (found,) = await desk.ask("GET", "/suppressions")
+    assert (found["address"], found["reason"]) == ("olena@example.com", "550 5.1.1 no such user")
+    for organisation in (uuid4(), office.organisation):
+        path = "/suppressions?address=Olena@Example.com"
+        await desk.ask("DELETE", path, status=204, organisation=organisation)
+        left = await desk.ask("GET", "/suppressions")
+        assert len(left) == (organisation != office.organisation), "of one's own organisation alone"
 
 
 async def test_the_orders_data_go_to_the_buyer_again(office: Office, desk: Desk):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
 from contracts import orders, ticketing
 from contracts.accounts import Role
+from contracts.notifications import Channel, MessageBounced, MessageFailed
 from services.orders.listing import Sort
 from tests.harness import eventually
 from tests.orders.desk import entered_by_staff, listed, placed
@@ -275,3 +276,31 @@ async def test_another_organisation_and_buyers_see_nothing(stage: Stage) -> None
     assert (await stage.call("GET", f"/orders/{card['id']}")).status == 401
     storekeeper = stage.as_staff(Role.STOREKEEPER)
     assert (await stage.call("GET", "/orders", headers=storekeeper)).status == 403
+
+
+async def test_staff_see_at_the_order_that_an_address_takes_no_mail(stage: Stage) -> None:
+    order = await stage.buy()
+    state = {
+        "channel": Channel.EMAIL,
+        "template": "tickets_issued",
+        "recipient_hash": "0" * 64,
+        "order_id": UUID(order["id"]),
+        "attempts": 1,
+    }
+    bounced = MessageBounced(message_id=uuid4(), reason="5.1.1 no such user", **state)
+    failed = MessageFailed(message_id=uuid4(), reason="the address takes no mail: 5.1.1 no such user", **state)
+    of_no_order = MessageFailed(message_id=uuid4(), reason="550", **{**state, "order_id": None})
+    of_another_house = MessageFailed(message_id=uuid4(), reason="550", **state)
+    await stage.ticketing.publish(of_another_house, uuid4())
+    for message in (of_no_order, bounced, bounced, failed):
+        await stage.ticketing.publish(message, stage.organisation)
+
+    async def told() -> Any:
+        shown = (await stage.card(order["id"]))["undelivered"]
+        return shown if len(shown) == 2 else None
+
+    shown = await eventually(told)
+    assert {(each["template"], each["channel"], each["reason"]) for each in shown} == {
+        ("tickets_issued", "email", bounced.reason),
+        ("tickets_issued", "email", failed.reason),
+    }

@@ -60,6 +60,8 @@ CLAIM = text("""
            coalesce(c.locale, k.locale, o.locale) AS locale, k.state AS order_state,
            o.name AS organisation_name, o.time_zone, o.staff_email, o.staff_phone, o.locale AS organisation_locale,
            s.starts_at AS show_starts_at, s.status AS show_status, d.starts_at AS document_starts_at,
+           (SELECT x.reason FROM suppression x
+            WHERE x.organisation = c.organisation AND x.address = c.recipient) AS takes_no_mail,
            (SELECT array_agg(v.ticket_id) FROM voided_ticket v WHERE v.order_id = c.order_id) AS voided,
            now() AS now
     FROM claimed c
@@ -135,6 +137,8 @@ class Claimed:
     show_starts_at: datetime | None
     show_status: str | None
     document_starts_at: datetime | None
+    takes_no_mail: str | None
+    """Why nothing is sent to this address any more."""
     voided: list[UUID] | None
     now: datetime
 

@@ -23,6 +23,7 @@ from chassis.errors import is_passing
 from chassis.logging import get_logger
 from contracts.notifications import Channel
 from services.notifications import metrics
+from services.notifications.bounces.report import names_no_address
 from services.notifications.delivery import claims, parcel
 from services.notifications.delivery.claims import Claimed
 from services.notifications.delivery.lease import Lease, kept
@@ -34,6 +35,7 @@ from services.notifications.mail import File, Mailer, compose
 from services.notifications.models import Status
 from services.notifications.settings import Settings
 from services.notifications.sms import Sms
+from services.notifications.suppressions import suppress
 
 log = get_logger(__name__)
 
@@ -107,6 +109,9 @@ class Courier:
         if pause := parcel.postponed_seconds(message):
             await self._again(db, message, pause, "the show was moved", counted=False)
             return None
+        if message.takes_no_mail and not message.asked_for:
+            await self._finish(db, message, to, Status.FAILED, f"the address takes no mail: {message.takes_no_mail}")
+            return None
         if message.cut_off is not None and to.channel is Channel.SMS:
             await self._finish(db, message, to, Status.FAILED, "cut off while sending: it may have gone out")
             return None
@@ -171,6 +176,9 @@ class Courier:
                 await self._later(db, message, to, str(error))
             except (Refused, Unknown) as error:
                 await self._finish(db, message, to, Status.FAILED, str(error))
+                if message.recipient and to.channel is Channel.EMAIL and names_no_address(str(error)):
+                    async with db.as_worker() as session:
+                        await suppress(session, message.organisation, message.recipient, str(error))
             else:
                 self._outages = 0
                 seconds = time.perf_counter() - started
@@ -181,7 +189,7 @@ class Courier:
         try:
             if isinstance(ready.content, str):
                 return await self._sms.send(ready.message.message_id, ready.to.address, ready.content)
-            return await self._mailer.send(ready.content, self._settings.sender, ready.to.address)
+            return await self._mailer.send(ready.content, self._settings.return_path, ready.to.address)
         except DeliveryError:
             raise
         except Exception as error:

@@ -19,7 +19,7 @@ from contracts.accounts import BACK_OFFICE, Role
 from services.orders import links
 from services.orders.errors import OrderNotFound, ProviderAway, UnknownProvider
 from services.orders.lifecycle import Cause, load
-from services.orders.models import Account, Note, Order
+from services.orders.models import Account, Note, Order, Undelivered
 from services.orders.payments.provider import PaymentProvider
 from services.orders.settings import Settings
 from services.orders.views import OrderCard, Registered, card_view
@@ -143,9 +143,11 @@ async def full_card(session: AsyncSession, order: Order) -> OrderCard:
     registered = {
         account.email: Registered(name=account.name, email=account.email, phone=account.phone) for account in accounts
     }
-    return card_view(order, notes, registered)
+    failed = select(Undelivered).where(Undelivered.order_id == order.id, Undelivered.organisation == order.organisation)
+    undelivered = list(await session.scalars(failed.order_by(Undelivered.at.desc(), Undelivered.message_id)))
+    return card_view(order, notes, registered, undelivered)
 
 
 def plain_card(order: Order) -> OrderCard:
     """The card as the buyer sees it."""
-    return card_view(order, [], {})
+    return card_view(order, [], {}, [])

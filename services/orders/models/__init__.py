@@ -5,6 +5,7 @@ from services.orders.models.catalogue import Account, Enrolment, Offer, Organisa
 from services.orders.models.money import LedgerEntry, Payment, PaymentEvent, Refund, WebhookEvent
 from services.orders.models.order import HistoryEntry, Note, Order, OrderLine
 from services.orders.models.saved_view import SavedView
+from services.orders.models.undelivered import Undelivered
 
 __all__ = [
     "Account",
@@ -21,5 +22,6 @@ __all__ = [
     "PaymentEvent",
     "Refund",
     "SavedView",
+    "Undelivered",
     "WebhookEvent",
 ]
