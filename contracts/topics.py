@@ -66,7 +66,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic("orders.offer", "orders", partitions=6),
     Topic("orders.enrolment", "orders", ("notifications",), partitions=6, retention=NAMES, names=True),
     Topic("crm.customer", "crm", retention=NAMES, names=True),
-    Topic("notifications.message", "notifications", retention=WEEK),
+    Topic("notifications.message", "notifications", ("orders",), retention=WEEK),
 )
 
 CONSUMER_GROUPS: tuple[str, ...] = ("orders", "ticketing", "crm", "notifications", "reporting", "gateway")

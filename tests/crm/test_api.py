@@ -251,8 +251,10 @@ async def test_the_second_person_of_an_address_is_found(crm: Service, kafka: Kaf
         Orderer(name="Maria Shared", email="family@example.com"),
         Orderer(name="Petro Second", email="family@example.com", phone="+380501112233"),
     )
-    assert await find(crm, organisation, "Petro") == ["Maria Shared"]
-    assert await find(crm, organisation, "second petro") == ["Maria Shared"]
+    # Which of the two orders is heard of first, nobody says: they are two keys.
+    (known_as,) = await find(crm, organisation, "Petro")
+    assert await find(crm, organisation, "second petro") == [known_as]
+    assert await find(crm, organisation, "Maria") == [known_as]
     assert await find(crm, organisation, "Petro Shared") == [], "words of two names are nobody's name"
 
 

@@ -100,7 +100,7 @@ async def test_the_account_of_a_customer_is_not_replaced_by_anothers(db: Databas
         db,
         organisation_registered(organisation),
         order(organisation, OLENA),
-        account("olena.s@example.com", account_id=theirs, name="Olena"),
+        account("olena.s@example.com", account_id=theirs, name="Olena", shared_with=[organisation]),
         account("other@example.com", account_id=anothers, name="Somebody"),
         order(organisation, OLENA.model_copy(update={"account_id": anothers})),
     )

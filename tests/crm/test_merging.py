@@ -75,7 +75,7 @@ async def test_who_orders_in_another_name_under_their_account_is_not_that_person
     own = order(organisation, Orderer(name="Олена", email="olena@example.com", account_id=mine))
     gift = order(organisation, Orderer(name="Петро", email="petro@example.com", account_id=mine))
     later = order(organisation, Orderer(name="Петро", email="petro@example.com"))
-    await tell(db, own, gift, later)
+    await tell(db, account("olena@example.com", account_id=mine), own, gift, later)
     olena, petro = await customers(db)
     assert await customer_of(db, later) == petro.id
     assert (olena.account_id, petro.account_id) == (mine, None)
@@ -143,7 +143,7 @@ async def test_a_merged_customer_is_counted_as_the_other_and_its_later_orders_fo
 async def test_orders_that_are_another_persons_are_split_off_with_their_contacts(db: Database) -> None:
     """As they were joined: one phone, no other name to tell them apart by."""
     organisation = uuid4()
-    registered = account("petro@example.com", name="Petro")
+    registered = account("petro@example.com", name="Petro", shared_with=[organisation])
     mine = order(organisation, Orderer(name="Олена", email="olena@example.com", phone=PHONE))
     his = order(organisation, Orderer(name="Олена", email="petro@example.com", phone=PHONE))
     await tell(db, mine, his, registered)
