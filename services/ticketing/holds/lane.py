@@ -181,6 +181,8 @@ class Lane:
         )
         if lost_connection:
             # Nobody knows whether it was committed. Asked again, it finds what was.
+            for request in requests:
+                request.unheard = True
             await self._disconnect()
         if attempt >= ATTEMPTS and not is_passing(error):
             for request in requests:
@@ -245,7 +247,8 @@ class Lane:
         holds = {row["id"]: row for row in found}
         for request in requests:
             row = holds[request.hold_id]
-            if row["show_id"] != request.layout.show_id or tuple(row["seats"]) != request.keys:
+            same = row["show_id"] == request.layout.show_id and tuple(row["seats"]) == request.keys
+            if not same or not request.may_repeat(row["account_id"], row["network"]):
                 request.answer(Refused("other"))
             elif row["status"] != "active" or row["expired"]:
                 request.answer(Refused("ended"))

@@ -135,6 +135,7 @@ class BoxOffice:
     async def _ask(self, layout: Layout, hold_id: UUID, seats: Sequence[str], caller: Caller) -> Answer:
         desk = at_desk(caller, layout)
         held = _held(layout, seats, self._settings.staff_hold_max_seats if desk else self._settings.hold_max_seats)
+        staff = caller.serves(layout.organisation)
         buyer, network = (None, None) if desk else counted(caller, production=self._production)
         request = Request(
             hold_id=hold_id,
@@ -143,12 +144,14 @@ class BoxOffice:
             lifetime=_seconds(layout.hold_seconds or self._settings.hold_seconds),
             latest=_seconds(self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds),
             # What staff hold is for somebody whom only the order will name.
-            account_id=None if caller.serves(layout.organisation) else caller.account_id,
+            account_id=None if staff else caller.account_id,
             traceparent=tracing.current_traceparent(),
             future=asyncio.get_running_loop().create_future(),
             deadline=time.perf_counter() + self._settings.hold_wait_seconds,
             buyer=buyer,
             network=network,
+            desk=desk,
+            staff=staff and not desk,
         )
         self._lanes[zlib.crc32(layout.show_id.bytes) % len(self._lanes)].join(request)
         try:
@@ -203,7 +206,7 @@ def _problem(refused: Refused, layout: Layout) -> Exception:
                 limit=refused.most,
             )
         case "other":
-            return OtherHoldHasThisId("This hold id was used for other seats. Make a new id for a new hold.")
+            return OtherHoldHasThisId("This hold id belongs to another hold. Make a new id for a new hold.")
         case "ended":
             return HoldEnded("This hold has ended. Make a new one with a new id.")
         case _ if _begun(layout):

@@ -60,6 +60,12 @@ class Request:
     """The account whose seats are counted, if it is a proven person's."""
     network: str | None = None
     """Where it is asked for, if that is counted."""
+    desk: bool = False
+    """Whether it comes from the organisation's ticket desk."""
+    staff: bool = False
+    """Whether it comes from others of its staff: they buy for somebody, and have no account of a buyer."""
+    unheard: bool = False
+    """Whether an attempt got no answer: that one may have placed it."""
     joined: float = field(default_factory=time.perf_counter)
     keys: tuple[str, ...] = field(init=False)
     """The ids of the seats."""
@@ -75,6 +81,16 @@ class Request:
         if not future.done() or future.cancelled() or future.exception() is not None:
             return False
         return isinstance(future.result(), Granted)
+
+    def may_repeat(self, account_id: UUID | None, network: str | None) -> bool:
+        """Whether whoever asks may be told of a hold that this account or network has: its id is no credential."""
+        if self.desk or self.unheard:
+            return True
+        if self.staff:
+            return False
+        if account_id is not None or self.account_id is not None:
+            return account_id == self.account_id
+        return network == self.network
 
     def answer(self, answer: Answer) -> None:
         if not self.future.done():

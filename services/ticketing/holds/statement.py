@@ -141,7 +141,7 @@ FROM judged ORDER BY judged.n
 """
 
 FIND_HOLDS = """
-SELECT id, show_id, seats, terms, status, expires_at, expires_at <= clock_timestamp() AS expired
+SELECT id, show_id, seats, terms, status, account_id, network, expires_at, expires_at <= clock_timestamp() AS expired
 FROM hold WHERE id = ANY($1::uuid[])
 """
 """For requests that repeat a hold, and for those whose outcome is not known."""

@@ -62,6 +62,28 @@ async def test_the_same_hold_asked_twice_is_one_hold(theatre):
     assert (other.status, other.body["type"]) == (409, "/problems/hold-id-used")
 
 
+async def test_the_id_of_a_hold_is_no_credential(theatre):
+    """Staff see it in lists, and whoever repeats a hold gets its token and its quote."""
+    show, account = await theatre.show(), uuid4()
+    own = theatre.tokens.buyer(account)
+    here, elsewhere = (theatre.tokens.sign({"net": net}) for net in ("203.0.113.7", "198.51.100.9"))
+    another, seller = theatre.tokens.buyer(), theatre.tokens.staff(theatre.organisation, Role.SALES_MANAGER)
+    may = {
+        "1-1": ([own], [here, another, seller]),
+        "1-2": ([here], [elsewhere, another, seller]),
+    }
+    for seat, (theirs, others) in may.items():
+        hold_id = uuid7()
+        assert (await theatre.hold(show, seat, hold_id=hold_id, token=theirs[0])).status == 201
+        for token in others:
+            answer = await theatre.hold(show, seat, hold_id=hold_id, token=token)
+            assert (answer.status, answer.body["type"]) == (409, "/problems/hold-id-used")
+            assert "token" not in answer.body
+            assert "quote" not in answer.body
+        assert (await theatre.hold(show, seat, hold_id=hold_id, token=theirs[0])).status == 200
+        assert (await theatre.hold(show, seat, hold_id=hold_id, role=Role.TICKET_DESK)).status == 200
+
+
 async def test_requests_that_make_no_sense(theatre):
     show = await theatre.show()
     path = f"/shows/{show['show_id']}/holds"
