@@ -52,3 +52,14 @@ async def test_a_letter_whose_link_is_over_is_not_sent(office: Office):
     assert office.smtp.mails == []
     message = await office.only()
     assert (message.status, message.reason) == (Status.SUPPRESSED, "too late: its link is over")
+
+
+async def test_an_address_that_refused_a_letter_is_tried_again_when_its_owner_asks(office: Office):
+    """Staff lift what keeps other letters back; these belong to no organisation."""
+    office.smtp.rcpt = ["550 5.1.1 no such user"]
+    await office.hear(requested())
+    await office.deliver()
+    assert office.smtp.mails == []
+    await office.hear(requested())
+    await office.deliver()
+    assert len(office.smtp.mails) == 1

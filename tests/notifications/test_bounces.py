@@ -157,6 +157,27 @@ async def test_an_address_that_is_refused_at_once_is_not_tried_again(office: Off
     assert office.smtp.mails == []
 
 
+async def told(office: Office) -> str:
+    """What events say."""
+    async with office.db.as_worker() as session:
+        return b"".join(map(bytes, (await session.execute(text("SELECT value FROM outbox"))).scalars())).decode()
+
+
+async def test_events_do_not_repeat_the_address_that_a_server_refuses(office: Office):
+    office.smtp.rcpt = ["550 5.7.1 <olena@example.com>: Recipient address rejected: Олена@example.com"]
+    assert "olena@example.com" in ((await sent(office)).reason or ""), "staff read all of it"
+    assert "rejected" in await told(office)
+    assert "@" not in await told(office)
+
+
+async def test_events_do_not_repeat_the_address_that_a_report_names(office: Office):
+    message = await sent(office)
+    async with office.db.as_worker() as session:
+        await record(session, Report(message.message_id, frozenset(), "5.2.2 <olena@example.com> is full"))
+    assert "is full" in await told(office)
+    assert "@" not in await told(office)
+
+
 async def test_a_refusal_of_another_kind_is_about_this_mail_alone(office: Office):
     office.smtp.rcpt = ["554 5.7.1 blocked"]
     assert (await sent(office)).status == Status.FAILED

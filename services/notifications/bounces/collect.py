@@ -16,7 +16,7 @@ from services.notifications import metrics
 from services.notifications.bounces.mailbox import Mailbox
 from services.notifications.bounces.report import Report, read
 from services.notifications.models import Message
-from services.notifications.recipients import recipient_hash
+from services.notifications.recipients import recipient_hash, without_addresses
 from services.notifications.suppressions import suppress
 
 log = get_logger(__name__)
@@ -69,7 +69,7 @@ async def record(session: AsyncSession, report: Report) -> bool:
             order_id=message.order_id,
             attempts=message.attempts,
             attachments=len(message.documents),
-            reason=report.words,
+            reason=without_addresses(report.words),
         )
         correlation = str(message.order_id) if message.order_id else None
         outbox.add(session, event, organisation=message.organisation, version=2, correlation_id=correlation)

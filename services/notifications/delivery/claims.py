@@ -22,7 +22,7 @@ from contracts.notifications import Channel, MessageFailed, MessageSent
 from services.notifications import metrics
 from services.notifications.lanes import Lane
 from services.notifications.models import Outcome, Status
-from services.notifications.recipients import recipient_hash
+from services.notifications.recipients import recipient_hash, without_addresses
 
 # A message that overtook its order or organisation waits for them; after `context_by` it goes out without, except to
 # staff, whose address is the organisation's. After a restart of the database every live sender gets the time to
@@ -209,7 +209,7 @@ def _event(message: Claimed, end: End) -> outbox.WireRow:
     if end.status is Status.SENT:
         data = MessageSent(**state)
     elif end.status is Status.FAILED:
-        data = MessageFailed(**state, reason=end.detail)
+        data = MessageFailed(**state, reason=without_addresses(end.detail))
     else:
         return "", b"", b"", "[]"
     correlation = str(message.order_id) if message.order_id else None

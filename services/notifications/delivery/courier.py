@@ -109,8 +109,8 @@ class Courier:
         if pause := parcel.postponed_seconds(message):
             await self._again(db, message, pause, "the show was moved", counted=False)
             return None
-        if message.takes_no_mail and not message.asked_for:
-            await self._finish(db, message, to, Status.FAILED, f"the address takes no mail: {message.takes_no_mail}")
+        if reason := parcel.undeliverable(message):
+            await self._finish(db, message, to, Status.FAILED, reason)
             return None
         if message.cut_off is not None and to.channel is Channel.SMS:
             await self._finish(db, message, to, Status.FAILED, "cut off while sending: it may have gone out")

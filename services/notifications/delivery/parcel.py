@@ -47,6 +47,16 @@ def obsolete(message: Claimed) -> str | None:
     return None
 
 
+def undeliverable(message: Claimed) -> str | None:
+    """Why nothing is to be sent to this address; `None` if it may be tried.
+
+    What a person at the other end asks for is tried in any case: no staff could lift it for them.
+    """
+    if not message.takes_no_mail or message.asked_for or message.template in ACCOUNT_LETTERS:
+        return None
+    return f"the address takes no mail: {message.takes_no_mail}"
+
+
 def postponed_seconds(message: Claimed) -> float | None:
     """How long a reminder has to wait because its show was moved to a later time."""
     if message.template != Template.SHOW_REMINDER or message.show_starts_at is None:
