@@ -8,7 +8,7 @@ BROKERS ?= 1
 SEEDS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up down demo test check bench faults mutants requirements format lock clean
+.PHONY: help up down demo test check bench faults alerts mutants requirements format lock clean
 
 help:
 	@echo 'make up [PORT=8000] [BROKERS=1]     start Footlights on this machine; Ctrl-C stops it'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench                          ratios against the raw limits; writes build/bench.json'
 	@echo 'make faults [SEEDS=20] [BROKERS=3]  kill every part while people buy, cancel and are refunded'
 	@echo 'make mutants [PATHS=...] [SAMPLE=100]  make one mistake at a time, to see whether the tests notice'
+	@echo 'make alerts                         make every fault that has an alert, and see a real Prometheus tell it'
 	@echo 'make requirements                   which requirements are shown by a passing test'
 	@echo 'make format | lock | clean          tidy the code | lock the dependencies anew | forget local data'
 
@@ -50,6 +51,10 @@ faults: $(READY)
 mutants: $(READY)
 	@exec $(PYTHON) -m tests.mutants $(PATHS) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) \
 		$(if $(MINUTES),--minutes $(MINUTES))
+
+alerts: $(READY)
+	@deploy/platform/debian.sh
+	@exec $(PYTHON) -m pytest tests/alerts/on_a_platform.py -q -s
 
 requirements: $(READY)
 	@exec $(PYTHON) -m deploy.checks.requirements report

@@ -13,7 +13,7 @@ from tests.harness import ROOT
 FOLDER = ROOT / "deploy" / "prometheus"
 FILE = FOLDER / "alerts.yml"
 SECONDS = {"s": 1, "m": 60, "h": 3600}
-THRESHOLD = re.compile(r"(_seconds\S*\)? > )(\d+)")
+THRESHOLD = re.compile(r"((?:_seconds|_duration)\S*\)? > )(\d+)")
 """An age that an alert waits for; ages of less than a few seconds are answers, and stay."""
 
 
