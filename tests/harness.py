@@ -22,6 +22,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import jwt
+import psutil
 import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -39,6 +40,14 @@ JARS = ROOT / ".footlights" / "kafka-jars"
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it has not ended; one that its parent (of an orphan: init) has yet to collect has."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @overload

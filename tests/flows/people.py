@@ -50,10 +50,15 @@ class Person:
         return await self.must("POST", path, body, **headers)
 
     async def edit(self, path: str, change: dict[str, Any], part: str = "", method: str = "PATCH") -> Any:
-        """Changes a thing, or a part of it, of which this person has just seen the newest version."""
-        async with self.platform.http.get(self.platform.url + path, headers=self.headers) as seen:
-            version = seen.headers["ETag"]
-        return await self.must(method, path + part, change, if_match=version)
+        """Changes a thing, or a part of it, of which this person has just seen the newest version; who is told that
+        somebody (an event on its way) was quicker looks again."""
+        while True:
+            async with self.platform.http.get(self.platform.url + path, headers=self.headers) as seen:
+                version = seen.headers["ETag"]
+            status, answer = await self.ask(method, path + part, change, if_match=version)
+            if status != 412:
+                assert status < 300, (method, path + part, status, answer)
+                return answer
 
     async def register(self, *shared_with: UUID) -> None:
         """Opens an account on the platform with the data of this person, by the letter that they get, and stays signed
