@@ -17,6 +17,7 @@ from services.ticketing.holds.routes import HoldIn, HoldOut
 from services.ticketing.holds.routes import router as holds
 from services.ticketing.shows.routes import SEATS_ROUTE
 from services.ticketing.shows.routes import router as shows
+from services.ticketing.tickets.issue import Printer
 from services.ticketing.tickets.routes import router as tickets
 
 keys = APIRouter(tags=["keys"], dependencies=[Depends(public())])
@@ -27,6 +28,13 @@ async def jwks(request: Request) -> dict[str, Any]:
     """The keys that quotes are verified with."""
     quotes: Quotes = request.app.state.quotes
     return quotes.jwks()
+
+
+@keys.get("/.well-known/ticket-keys.json")
+async def ticket_keys(request: Request) -> dict[str, Any]:
+    """The keys that codes on tickets are verified with, for devices at the door (docs/door.md)."""
+    printer: Printer = request.app.state.printer
+    return printer.codes.jwks()
 
 
 ROUTERS = [keys, halls, shows, holds, tickets]

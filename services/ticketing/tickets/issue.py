@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
-from chassis import outbox
+from chassis import outbox, wall_clock
 from chassis.links import Links
 from contracts.money import Money
 from contracts.orders import OrderLine, OrderPaid
 from contracts.ticketing import Holder, Ticket, TicketDocument, TicketsIssued
 from services.ticketing import metrics
 from services.ticketing.halls.places import Place
+from services.ticketing.people import profile_of
 from services.ticketing.shows.layout import Layout
-from services.ticketing.tickets.codes import Codes
+from services.ticketing.tickets.codes import Codes, Told
 from services.ticketing.tickets.recipients import Bundle, bundles, holder_of
 from services.ticketing.tickets.tables import Document, OrderRecord, TicketRow
 
@@ -50,8 +52,10 @@ async def issue(
     """Writes the tickets of some lines of an order whose seats are taken, and publishes them."""
     tickets: list[Ticket] = []
     documents: list[TicketDocument] = []
+    profile = await profile_of(session, record.organisation)
+    day = layout.starts_at.astimezone(wall_clock.zone(profile.time_zone)).date()
     for bundle in bundles(order, lines):
-        rows, document = await _issue_bundle(session, printer, record, layout, order, bundle)
+        rows, document = await _issue_bundle(session, printer, record, layout, order, bundle, day)
         # In the words of the document that comes with it; staff read the organisation's.
         tickets += [to_ticket(row, Place(**row.place).label(order.locale)) for row in rows]
         documents.append(document)
@@ -74,7 +78,13 @@ async def issue(
 
 
 async def _issue_bundle(
-    session: AsyncSession, printer: Printer, record: OrderRecord, layout: Layout, order: OrderPaid, bundle: Bundle
+    session: AsyncSession,
+    printer: Printer,
+    record: OrderRecord,
+    layout: Layout,
+    order: OrderPaid,
+    bundle: Bundle,
+    day: date,
 ) -> tuple[list[TicketRow], TicketDocument]:
     """The tickets of one recipient, and their document."""
     document = Document(
@@ -88,7 +98,7 @@ async def _issue_bundle(
     )
     session.add(document)
     await session.flush()
-    values = [_values(printer, record, layout, order, line, document.id) for line in bundle.lines]
+    values = [_values(printer, record, layout, order, line, document.id, day) for line in bundle.lines]
     rows = list(await session.scalars(insert(TicketRow).returning(TicketRow, sort_by_parameter_order=True), values))
     url = printer.url(document.id, record.organisation)
     return rows, TicketDocument(recipient=bundle.recipient, ticket_ids=tuple(row.id for row in rows), url=url)
@@ -107,7 +117,13 @@ def to_ticket(row: TicketRow, label: str) -> Ticket:
 
 
 def _values(
-    printer: Printer, record: OrderRecord, layout: Layout, order: OrderPaid, line: OrderLine, document_id: UUID
+    printer: Printer,
+    record: OrderRecord,
+    layout: Layout,
+    order: OrderPaid,
+    line: OrderLine,
+    document_id: UUID,
+    day: date,
 ) -> dict[str, object]:
     ticket_id = uuid7()
     seat = line.reference
@@ -126,7 +142,7 @@ def _values(
         "zone_name": offer.zone_name if offer else line.title,
         "price_minor": line.unit_price.minor,
         "currency": line.unit_price.currency,
-        "code": printer.codes.sign(ticket_id),
+        "code": printer.codes.sign(Told(ticket_id, layout.show_id, day)),
         "holder_name": holder.name,
         "holder_email": holder.email,
         "holder_phone": holder.phone,

@@ -6,6 +6,7 @@ import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import cv2
 import numpy
@@ -17,9 +18,11 @@ from contracts.accounts import AccountRegistered, Role
 from contracts.envelope import Event, EventData, decode
 from contracts.orders import Customer, Participant
 from contracts.ticketing import HoldConversionRefused, HoldReleased, TicketsIssued, TicketsVoided
+from services.ticketing.tickets.codes import judge, keys_of
 from tests.events import event, organisation_registered
 from tests.harness import eventually
 from tests.ticketing.plans import two_categories
+from tests.ticketing.theatre import SHOW_TIME
 
 
 class Ear:
@@ -91,6 +94,10 @@ async def test_a_paid_order_becomes_tickets_for_each_participant(theatre, ear):
     assert status == 200
     texts, codes = read_pdf(raw)
     assert codes == [tickets[name]["code"] for name in ("Жанна Їжакевич", "Ґалина Щур")]
+    published = (await theatre.call("GET", "/.well-known/ticket-keys.json", role=None)).body
+    days = [SHOW_TIME.astimezone(ZoneInfo("Europe/Kyiv")).date()]
+    told = [judge(code, keys_of(published), show_id=UUID(show["show_id"]), days=days) for code in codes]
+    assert [str(each.ticket_id) for each in told] == [tickets[n]["ticket_id"] for n in ("Жанна Їжакевич", "Ґалина Щур")]
     for said in (
         "Театр ім. Лесі",
         "Тіні забутих предків",
