@@ -38,3 +38,11 @@ class Price(Body):
 
     def money(self) -> Money:
         return Money(minor=self.minor, currency=self.currency)
+
+
+class PrintedTwice(Body):
+    """Seats whose tickets would say the same place. They can be sold; give one of them another row or number."""
+
+    place: str
+    """In the organisation's language."""
+    seats: list[str]

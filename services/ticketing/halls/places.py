@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -39,8 +39,22 @@ class Place(NamedTuple):
     def label(self, locale: str) -> str:
         return ", ".join(self.parts(locale)) or self.seat
 
+    @property
+    def printed(self) -> tuple[str, ...]:
+        """What tells it from other places on paper, in any language: two that are equal cannot be told apart."""
+        printed = (self.zone, *((self.row_label, "") if self.row_label else ("", self.row)), *self._number)
+        return tuple(" ".join(part.split()).casefold() for part in printed)
+
+    @property
+    def _number(self) -> tuple[str, str]:
+        return (self.seat_label, "") if self.seat_label else ("", self.number)
+
     def to_dict(self) -> dict[str, Any]:
         return self._asdict()
+
+
+Twice = tuple[tuple[str, ...], ...]
+"""Seats that print the same place, together."""
 
 
 class Seats(dict[str, Place]):
@@ -52,11 +66,13 @@ class Seats(dict[str, Place]):
         """How many seats each category has."""
         self.order: dict[str, int] = {}
         """Where each seat stands in the plan's order."""
+        self.twice: Twice = ()
 
     @classmethod
     def of(cls, found: Iterable[Place]) -> Seats:
         seats = cls()
         seats.add(found)
+        seats.twice = printed_twice(seats.values())
         return seats
 
     def add(self, found: Iterable[Place]) -> None:
@@ -82,6 +98,15 @@ def places(document: bytes | str) -> Iterator[Place]:
                     row_label=row_label,
                     seat_label=_fill(seat_label, seat["seat_number"]),
                 )
+
+
+def printed_twice(found: Iterable[Place]) -> Twice:
+    """The seats whose tickets would say the same place: two people would be sent to one chair."""
+    together: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for place in found:
+        if place.parts("en"):
+            together[place.printed].append(place.seat)
+    return tuple(tuple(seats) for seats in together.values() if len(seats) > 1)
 
 
 def _fill(label: str | None, number: str) -> str | None:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, Ty
 
 from chassis.texts import ONE_LINE, STORABLE
 from services.ticketing.errors import SeatingPlanRefused
+from services.ticketing.halls.places import Place, places, printed_twice
 
 MAX_SEATS = 100_000
 MAX_BYTES = 32 * 1024 * 1024
@@ -173,6 +174,10 @@ class CheckedPlan:
     name: str
     seats: int
     categories: tuple[CategoryCount, ...]
+    twice: tuple[tuple[Place, ...], ...] = ()
+    """The first places that several seats would print, each with the first of its seats."""
+    more_twice: int = 0
+    """How many such places there are besides."""
 
 
 def read(raw: bytes) -> CheckedPlan:
@@ -202,6 +207,8 @@ def check(document: object) -> CheckedPlan:
         kept = orjson.dumps(document)
     except TypeError as error:
         raise SeatingPlanRefused(f"The plan cannot be kept: {error}.") from None
+    by_seat = {place.seat: place for place in places(kept)}
+    twice = printed_twice(by_seat.values())
     return CheckedPlan(
         document=kept,
         name=document["name"],
@@ -210,6 +217,8 @@ def check(document: object) -> CheckedPlan:
             CategoryCount(name=name, color=color, seats=counts[name])
             for name, color in {each["name"]: each.get("color") for each in document["categories"]}.items()
         ),
+        twice=tuple(tuple(by_seat[seat] for seat in seats[:MAX_ERRORS]) for seats in twice[:MAX_ERRORS]),
+        more_twice=len(twice[MAX_ERRORS:]),
     )
 
 

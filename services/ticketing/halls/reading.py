@@ -13,7 +13,7 @@ import orjson
 
 from services.ticketing.errors import SeatingPlanRefused
 from services.ticketing.halls import imports, plan
-from services.ticketing.halls.places import Place, Seats, places
+from services.ticketing.halls.places import Place, Seats, Twice, places, printed_twice
 from services.ticketing.halls.workshop import TooHeavy, Workshop
 
 SMALL = 50_000
@@ -38,9 +38,11 @@ async def read_seats(workshop: Workshop, document: str) -> Seats:
     if len(document) <= SMALL:
         return Seats.of(places(document))
     seats = Seats()
-    for chunk in await workshop.run(packed, document):
+    chunks, twice = await workshop.run(packed, document)
+    for chunk in chunks:
         seats.add(_each(chunk))
         await asyncio.sleep(0)
+    seats.twice = twice
     return seats
 
 
@@ -59,13 +61,14 @@ def categories(document: str) -> list[dict[str, Any]]:
     ]
 
 
-def packed(document: str) -> list[bytes]:
-    """The seats of a checked plan, so many at a time, in JSON."""
-    found = map(tuple, places(document))
+def packed(document: str) -> tuple[list[bytes], Twice]:
+    """The seats of a checked plan, so many at a time, in JSON; and those that print the same place."""
+    found = list(places(document))
+    rows = map(tuple, found)
     chunks = []
-    while chunk := list(islice(found, CHUNK)):
+    while chunk := list(islice(rows, CHUNK)):
         chunks.append(orjson.dumps(chunk))
-    return chunks
+    return chunks, printed_twice(found)
 
 
 def _each(chunk: bytes) -> Iterator[Place]:

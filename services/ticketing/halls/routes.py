@@ -22,8 +22,9 @@ from services.ticketing.halls.imports import HallImport
 from services.ticketing.halls.reading import check_import, read_categories
 from services.ticketing.halls.tables import Hall
 from services.ticketing.halls.workshop import Workshop
+from services.ticketing.people import profile_of
 from services.ticketing.roles import EDITORS
-from services.ticketing.schemas import Body
+from services.ticketing.schemas import Body, PrintedTwice
 
 router = APIRouter(tags=["halls"])
 
@@ -56,6 +57,13 @@ class HallOut(Body):
     created_at: datetime | None = None
 
 
+class HallImported(HallOut):
+    printed_twice: list[PrintedTwice]
+    """What is no mistake of the format, but surely one of the hall: the first of them."""
+    more_printed_twice: int
+    """How many there are besides."""
+
+
 class HallSummary(Body):
     hall_id: UUID
     name: str
@@ -73,19 +81,20 @@ IMPORT_BODY = {
 }
 
 
-@router.post("/halls", status_code=201, response_model=HallOut, openapi_extra=IMPORT_BODY)
+@router.post("/halls", status_code=201, response_model=HallImported, openapi_extra=IMPORT_BODY)
 @takes("max_plan_bytes", values=None)
 @raises(SeatingPlanRefused)
 async def import_hall(
     request: Request, db: Db, workshop: TheWorkshop, once: Once, caller: Annotated[Caller, Depends(EDITORS)]
 ) -> Response:
-    """Imports a seating plan. A plan that cannot be used is refused with a list of what is wrong in it."""
+    """Imports a seating plan. A plan that cannot be used is refused with a list of what is wrong in it; seats that
+    would print the same place on their tickets are named."""
     # Read and checked before there is a transaction, which others would wait for.
     name, checked = await check_import(workshop, await request.body())
 
     async with db.for_organisation(caller.staff_organisation, caller.account_id) as session:
 
-        async def command() -> HallOut:
+        async def command() -> HallImported:
             hall = Hall(
                 id=uuid7(),
                 organisation=caller.staff_organisation,
@@ -96,7 +105,18 @@ async def import_hall(
             session.add(hall)
             await session.flush()
             categories = [CategoryOut(name=c.name, color=c.color, seats=c.seats) for c in checked.categories]
-            return HallOut(hall_id=hall.id, name=name, seats=hall.seats, categories=categories)
+            locale = (await profile_of(session, caller.staff_organisation)).locale
+            return HallImported(
+                hall_id=hall.id,
+                name=name,
+                seats=hall.seats,
+                categories=categories,
+                printed_twice=[
+                    PrintedTwice(place=same[0].label(locale), seats=[place.seat for place in same])
+                    for same in checked.twice
+                ],
+                more_printed_twice=checked.more_twice,
+            )
 
         return await once.run(session, 201, command)
 

@@ -35,6 +35,7 @@ from services.ticketing.shows.schemas import (
     ShowList,
     ShowOut,
     ShowPatch,
+    ShowStarted,
     ShowSummary,
     ZonesIn,
 )
@@ -143,9 +144,11 @@ async def assign_price(
 
 @router.post("/shows/{show_id}/start-sale", dependencies=[ForgetsShow])
 @raises(ShowClosed, DateIsPast, PriceZonesRefused)
-async def start_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, response: Response) -> ShowOut:
-    """Makes the tickets available (TKT-14)."""
-    return _answer(await commands.start_sale(tx, board, caller.staff_organisation, show_id), response)
+async def start_sale(show_id: UUID, tx: Tx, board: TheBoard, caller: Editor, response: Response) -> ShowStarted:
+    """Makes the tickets available (TKT-14), and names seats whose tickets would say the same place."""
+    layout = await commands.start_sale(tx, board, caller.staff_organisation, show_id)
+    set_etag(response, layout.version)
+    return ShowStarted.of(layout)
 
 
 @router.post("/shows/{show_id}/stop-sale", dependencies=[ForgetsShow])

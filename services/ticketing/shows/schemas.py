@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import islice
 from typing import Annotated
 from uuid import UUID
 
@@ -12,11 +13,12 @@ from uuid_utils.compat import uuid7
 from chassis.texts import STORABLE
 from contracts.money import Currency
 from contracts.ticketing import ShowStatus
-from services.ticketing.schemas import Body, Moment, Name, Price, Seat
+from services.ticketing.schemas import Body, Moment, Name, Price, PrintedTwice, Seat
 from services.ticketing.shows.layout import Layout, ZoneSpec
 from services.ticketing.shows.tables import Show
 
 MAX_ZONES = 500
+MOST_NAMED = 50
 
 Category = Annotated[str, Field(max_length=1_000), STORABLE]
 """As the plan writes it, blanks and all."""
@@ -139,6 +141,18 @@ class ShowOut(Body):
                 for zone in layout.specs
             ],
         )
+
+
+class ShowStarted(ShowOut):
+    printed_twice: list[PrintedTwice] = Field(default_factory=list)
+    """Seats for sale whose tickets would say the same place: the first of them."""
+
+    @classmethod
+    def of(cls, layout: Layout) -> ShowStarted:
+        same = ([seat for seat in seats if seat in layout.offers] for seats in layout.places.twice)
+        sold = (seats for seats in same if len(seats) > 1)
+        named = [PrintedTwice(place=layout.offers[seats[0]].label, seats=seats) for seats in islice(sold, MOST_NAMED)]
+        return cls(**dict(ShowOut.of(layout)), printed_twice=named)
 
 
 class ShowSummary(Body):

@@ -56,9 +56,7 @@ Keys = dict[bytes, Ed25519PublicKey]
 
 def keys_of(jwks: dict[str, Any]) -> Keys:
     """The keys of a JWK set, as a device fetches it before the doors open."""
-    return {
-        bytes.fromhex(each["kid"]): Ed25519PublicKey.from_public_bytes(_decode(each["x"])) for each in jwks["keys"]
-    }
+    return {bytes.fromhex(each["kid"]): Ed25519PublicKey.from_public_bytes(_decode(each["x"])) for each in jwks["keys"]}
 
 
 def read(code: str, keys: Keys) -> Told:
