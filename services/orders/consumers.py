@@ -16,10 +16,11 @@ from contracts.accounts import AccountState, OrganisationState
 from contracts.envelope import Event
 from contracts.notifications import MessageBounced, MessageFailed
 from contracts.ticketing import HoldEnd
-from services.orders.contacts import region_of
-from services.orders.lifecycle import Cause, changed, create_order, happen, load
-from services.orders.lines import replace_lines, seat_line
-from services.orders.models import Account, Order, Organisation, Undelivered
+from services.orders.buying.contacts import region_of
+from services.orders.known import Account, Organisation, Undelivered
+from services.orders.order import Cause, changed, create_order, happen, load
+from services.orders.order.lines import replace_lines, seat_line
+from services.orders.order.tables import Order
 from services.orders.process import Happening
 from services.orders.process import happenings as h
 from services.orders.process.state import Line

@@ -9,16 +9,23 @@ from fastapi import FastAPI
 
 from chassis.app import create_app
 from chassis.keys import KeySet
-from services.orders import links
-from services.orders.api import ROUTERS
+from services.orders.buying.routes import router as buying
+from services.orders.catalogue.routes import router as catalogue
 from services.orders.consumers import consumer
-from services.orders.deadlines import deadline_jobs
+from services.orders.desk.routes import router as desk
+from services.orders.desk.table_routes import router as tables
 from services.orders.measures import measure_jobs
+from services.orders.order import links
+from services.orders.order.deadlines import deadline_jobs
 from services.orders.payments.jobs import payment_jobs
 from services.orders.payments.provider import PaymentProvider
 from services.orders.payments.providers import build_providers
+from services.orders.payments.routes import router as payments
 from services.orders.retention import rules
 from services.orders.settings import Settings
+
+ROUTERS = (tables, desk, buying, payments, catalogue)
+"""Fixed paths before those with an id in them."""
 
 
 def create(settings: Settings | None = None, providers: Mapping[str, PaymentProvider] | None = None) -> FastAPI:

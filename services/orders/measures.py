@@ -11,7 +11,8 @@ from chassis.db import Database
 from chassis.jobs import Job
 from contracts.orders import FunnelStage
 from services.orders import metrics
-from services.orders.models import LedgerEntry, Order
+from services.orders.order.tables import Order
+from services.orders.payments.tables import LedgerEntry
 
 STAGES_SECONDS = 300.0
 LEDGER_SECONDS = 120.0

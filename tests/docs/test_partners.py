@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 import contracts
 from contracts.envelope import EventData
-from services.orders import links
+from services.orders.order import links
 from services.ticketing.settings import Settings
 
 ROOT = Path(__file__).parents[2]

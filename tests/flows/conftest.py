@@ -8,7 +8,7 @@ import pytest
 
 from deploy.platform import topics
 from deploy.platform.mailcatcher import MailCatcher
-from services.orders import links
+from services.orders.order import links
 from tests.flows.house import House
 from tests.flows.stage import Stage, stage
 from tests.harness import Kafka, Postgres, kafka_cluster

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import update
 
-from services.orders.models import Order
+from services.orders.order.tables import Order
 from tests.orders.stage import Stage
 from tests.orders.ticketing import Hold
 

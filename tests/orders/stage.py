@@ -13,8 +13,8 @@ import aiohttp
 
 from chassis.db import Database
 from contracts.accounts import AccountRegistered, OrganisationRegistered, Role
-from services.orders import links
 from services.orders.consumers import consumer
+from services.orders.order import links
 from services.orders.payments.provider import ProviderStatus
 from services.orders.settings import Settings
 from tests.harness import TokenMint, eventually

@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from chassis import wall_clock
 from contracts import orders
 from contracts.accounts import Role
-from services.orders.deadlines import measure
+from services.orders.known import Organisation
 from services.orders.measures import LedgerSum, count_stages
-from services.orders.models import Organisation
+from services.orders.order.deadlines import measure
 from tests.harness import eventually
 from tests.orders.stage import Stage
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from contracts import orders, ticketing
 from contracts.accounts import Role
 from contracts.notifications import Channel, MessageBounced, MessageFailed
-from services.orders.listing import Sort
+from services.orders.desk.listing import Sort
 from tests.harness import eventually
 from tests.orders.desk import entered_by_staff, listed, placed
 from tests.orders.stage import Stage

@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import text
 
 from contracts import orders
-from services.orders import exports
+from services.orders.desk import exports
+from services.orders.desk.exports import HEADINGS, ROWS_AT_ONCE, Sheet, chosen, export_csv, export_xlsx, harmless
+from services.orders.desk.listing import Filters
 from services.orders.errors import TooManyRows
-from services.orders.exports import HEADINGS, ROWS_AT_ONCE, Sheet, chosen, export_csv, export_xlsx, harmless
-from services.orders.listing import Filters
 from tests.harness import beside
 from tests.orders.desk import entered_by_staff, listed, placed
 from tests.orders.stage import Stage

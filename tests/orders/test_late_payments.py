@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from contracts import orders, ticketing
-from services.orders.deadlines import PATIENCE
+from services.orders.order.deadlines import PATIENCE
 from services.orders.payments.provider import ProviderError, ProviderPayment, ProviderRefundStatus, ProviderStatus
 from tests.harness import eventually
 from tests.orders.placing import pass_deadline, placed

@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import func, select, update
 
 from contracts import orders
-from services.orders.models import Order, Payment, Refund
+from services.orders.order.tables import Order
 from services.orders.payments.apply import refresh
 from services.orders.payments.jobs import follow_payments, send_refunds
 from services.orders.payments.provider import ProviderError, ProviderStatus
+from services.orders.payments.tables import Payment, Refund
 from tests.harness import eventually
 from tests.orders.fake_provider import SIGNATURE
 from tests.orders.placing import placed

@@ -16,7 +16,7 @@ from chassis.retention import forget
 from contracts import orders, ticketing
 from services.orders import measures, metrics, retention
 from services.orders.measures import LedgerSum, count_stages
-from services.orders.models import LedgerEntry, WebhookEvent
+from services.orders.payments.tables import LedgerEntry, WebhookEvent
 from services.orders.settings import Settings
 from tests.harness import Postgres, eventually
 from tests.orders.stage import Stage

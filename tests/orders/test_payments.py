@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import select, update
 
 from contracts import orders
-from services.orders.deadlines import measure
 from services.orders.metrics import WANTED_SECONDS
-from services.orders.models import Payment, PaymentEvent, Refund
+from services.orders.order.deadlines import measure
+from services.orders.payments.begin import MOST_PAGES
 from services.orders.payments.provider import ProviderError, ProviderRefundStatus, ProviderStatus
-from services.orders.payments.start import MOST_PAGES
+from services.orders.payments.tables import Payment, PaymentEvent, Refund
 from services.orders.process.happenings import PaymentSeen
 from services.orders.process.settle import observe
 from services.orders.process.state import Payment as PaymentState

@@ -10,9 +10,9 @@ import pytest
 from chassis.metrics import JOB_RUNS
 from contracts import orders
 from contracts.accounts import Role
-from services.orders.deadlines import measure
 from services.orders.metrics import REFUNDS_BY_HAND
-from services.orders.models import Refund
+from services.orders.order.deadlines import measure
+from services.orders.payments.tables import Refund
 from tests.harness import eventually
 from tests.orders.stage import Stage
 

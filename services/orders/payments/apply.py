@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.db import Database
 from chassis.logging import get_logger
 from services.orders import metrics
-from services.orders.lifecycle import Cause, happen, load, record
-from services.orders.models import Order, Payment, WebhookEvent
+from services.orders.order import Cause, happen, load, record
+from services.orders.order.tables import Order
 from services.orders.payments.provider import (
     PaymentProvider,
     ProviderEvent,
@@ -25,6 +25,7 @@ from services.orders.payments.provider import (
     ProviderRefundStatus,
     ProviderStatus,
 )
+from services.orders.payments.tables import Payment, WebhookEvent
 from services.orders.process import happenings as h
 from services.orders.process.state import PaymentStage
 

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from chassis.db import Database
 from chassis.logging import get_logger
-from services.orders.lifecycle import Cause, happen, load
-from services.orders.models import Payment
+from services.orders.order import Cause, happen, load
 from services.orders.payments.apply import apply_provider_state
 from services.orders.payments.provider import PaymentProvider, ProviderError
+from services.orders.payments.tables import Payment
 from services.orders.process import happenings as h
 from services.orders.process.state import PAYABLE, Wanted
 

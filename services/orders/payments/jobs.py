@@ -20,11 +20,11 @@ from chassis.logging import get_logger
 from chassis.metrics import JOB_RUNS
 from contracts.money import Money
 from services.orders import metrics
-from services.orders.lifecycle import Cause, happen, load
-from services.orders.models import Payment, Refund
+from services.orders.order import Cause, happen, load
 from services.orders.payments.apply import apply_provider_state, refresh
+from services.orders.payments.begin import start_at_provider
 from services.orders.payments.provider import PaymentProvider, ProviderError, ProviderRefundStatus
-from services.orders.payments.start import start_at_provider
+from services.orders.payments.tables import Payment, Refund
 from services.orders.process import happenings as h
 from services.orders.process.state import MANUAL, Wanted
 from services.orders.settings import Settings

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from services.orders.lifecycle.keep import next_poll
+from services.orders.order.keep import next_poll
 from services.orders.process import happenings as h
 from services.orders.process.state import MANUAL, CancelReason, PaymentStage
 from tests.orders.process.world import LINES, PAY_BY, START, World

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from contracts.orders import FunnelStage
-from services.orders.lifecycle.keep import next_poll
+from services.orders.order.keep import next_poll
 from services.orders.process import NotPossible, State, decide
 from services.orders.process import happenings as h
 from services.orders.process.commands import (

@@ -1,0 +1,1 @@
+"""What buyers do, and what is entered for them: checkout, quotes, contacts, wishes."""

@@ -1,0 +1,1 @@
+"""Courses and goods that orders are tied to."""

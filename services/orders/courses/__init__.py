@@ -1,0 +1,1 @@
+"""Students: who bought a course and how they reach it."""

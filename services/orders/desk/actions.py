@@ -1,0 +1,146 @@
+"""What staff do to an order (section 1.6): each a verb in the caller's transaction."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils.compat import uuid7
+
+from chassis import outbox
+from contracts.orders import FunnelStage, OrderDeleted
+from services.orders.buying.contacts import Person, contact, region_of
+from services.orders.errors import NotPossibleNow, RefundNotFound
+from services.orders.order import Cause, changed, happen, record
+from services.orders.order.tables import Note, Order
+from services.orders.order.told import order_fields
+from services.orders.process import happenings as h
+from services.orders.process.state import CancelReason, Delivery
+from services.orders.settings import Settings
+
+
+async def mark_paid(session: AsyncSession, order: Order, cause: Cause, reference: str | None = None) -> None:
+    """Staff have the money: writes a manual payment; tickets follow (ORD-48, ORD-51). Raises `NotPossibleNow`."""
+    details = {"reference": reference} if reference else {}
+    await happen(session, order, h.MarkedPaid(payment_id=uuid7(), at=datetime.now(UTC)), cause)
+    record(session, order, "marked_paid", cause, **details)
+
+
+async def cancel_order(session: AsyncSession, order: Order, reason: CancelReason, cause: Cause, note: str = "") -> None:
+    """Unpaid: nobody is told (ORD-52). Paid: tickets become void, participants are told, money goes back (ORD-53)."""
+    await happen(session, order, h.CancelAsked(request_id=uuid7(), reason=reason, note=note), cause)
+    order.cancel_note = note or None
+
+
+async def refund_order(
+    session: AsyncSession, order: Order, line_ids: list[UUID] | None, reason: str, cause: Cause
+) -> UUID:
+    """Full or partial refund by lines (ORD-57). Returns the id of the request; the money follows the void tickets."""
+    request = uuid7()
+    lines = tuple(dict.fromkeys(line_ids)) if line_ids is not None else None
+    await happen(session, order, h.RefundAsked(request_id=request, line_ids=lines), cause)
+    texts = [str(line) for line in lines] if lines else None
+    record(session, order, "refund_asked", cause, request_id=str(request), reason=reason, lines=texts)
+    return request
+
+
+async def confirm_refund(
+    session: AsyncSession, order: Order, refund_id: UUID, reference: str | None, cause: Cause
+) -> None:
+    """Staff have sent back money that came by hand: only now is it refunded, and the buyer told so (ORD-57).
+
+    Raises `RefundNotFound`, or `NotPossibleNow` where it was confirmed before or a provider sends it.
+    """
+    row = next((refund for refund in order.refunds if refund.id == refund_id), None)
+    if row is None:
+        raise RefundNotFound("The order has no refund with this id.")
+    await happen(session, order, h.RefundConfirmed(refund_id=refund_id), cause)
+    row.reference = reference
+    details = {"reference": reference} if reference else {}
+    record(session, order, "refund_confirmed", cause, refund_id=str(refund_id), **details)
+    await session.flush()
+
+
+async def add_note(session: AsyncSession, order: Order, text: str, cause: Cause) -> Note:
+    """ORD-47. A note is an edit like any other: the version grows, so a stale page notices."""
+    note = Note(
+        id=uuid7(),
+        organisation=order.organisation,
+        order_id=order.id,
+        text=text,
+        author=cause.actor,
+        created_at=datetime.now(UTC),
+    )
+    session.add(note)
+    order.version += 1
+    record(session, order, "note", cause, text=text)
+    await session.flush()
+    return note
+
+
+async def delete_order(session: AsyncSession, order: Order, cause: Cause) -> None:
+    """Out of the lists, with an audit record; its payments remain (ORD-54, GAP-21). Raises `NotPossibleNow`.
+
+    An order that awaits payment is cancelled first, so that its seats are free and no card page stays open.
+    """
+    if order.deleted_at is not None:
+        raise NotPossibleNow("The order was already deleted.")
+    if order.stage == FunnelStage.AWAITING_PAYMENT:
+        await cancel_order(session, order, CancelReason.DELETED, cause)
+    order.deleted_at, order.deleted_by = datetime.now(UTC), cause.actor
+    order.version += 1
+    deleted = OrderDeleted(**order_fields(order))
+    outbox.add(session, deleted, organisation=order.organisation, version=order.version, correlation_id=str(order.id))
+    record(session, order, "deleted", cause)
+    await session.flush()
+
+
+class PersonChange(Person):
+    line_id: UUID
+
+
+class OrderChange(BaseModel):
+    """Contact data may be corrected at any time; the names on tickets only until the order is paid."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    customer: Person | None = None
+    participants: list[PersonChange] = Field(default_factory=list, max_length=1000)
+
+
+async def change_order(
+    session: AsyncSession, order: Order, change: OrderChange, cause: Cause, settings: Settings
+) -> None:
+    """ORD-59. The history says who was called what before (ORD-66). Raises `BadContact` or `NotPossibleNow`."""
+    before = _contacts(order)
+    region = await region_of(session, order.organisation, settings.phone_region)
+    if change.customer is not None:
+        customer = contact(change.customer, region, "the customer")
+        order.customer_name, order.customer_email = customer.name, customer.email
+        order.customer_phone = customer.phone
+    rows = {row.id: row for row in order.lines}
+    for person in change.participants:
+        row = rows.get(person.line_id)
+        if row is None or row.ticket_number is not None or order.delivery != Delivery.NOTHING:
+            # Asked for with `OrderPaid`, a ticket is printed with the name in it.
+            raise NotPossibleNow("The ticket exists or is being made, or the line is not part of the order.")
+        holder = contact(person, region, person.name)
+        row.participant_name = holder.name
+        row.participant_email, row.participant_phone = holder.email, holder.phone
+    changes = [
+        {"of": of, "field": field, "before": before[of, field], "after": value}
+        for (of, field), value in _contacts(order).items()
+        if value != before[of, field]
+    ]
+    await changed(session, order, "changed", cause, changes=changes)
+
+
+def _contacts(order: Order) -> dict[tuple[str, str], str | None]:
+    """Every name, address and number of an order: of the customer, or of the participant of a line by its id."""
+    people = {"customer": (order.customer_name, order.customer_email, order.customer_phone)}
+    for line in order.lines:
+        people[str(line.id)] = line.participant_name, line.participant_email, line.participant_phone
+    fields = ("name", "email", "phone")
+    return {(of, field): value for of, known in people.items() for field, value in zip(fields, known, strict=True)}

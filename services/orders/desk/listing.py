@@ -1,0 +1,230 @@
+"""The orders table: filters, sorting, search, pages and totals (sections 1.1 and 1.2; GAP-19)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from chassis.pages import cut, moment, read_cursor
+from chassis.texts import STORABLE, like
+from contracts.orders import FunnelStage, PaymentMethod, PaymentStatus
+from services.orders.desk.saved_view import View, view_of
+from services.orders.order.tables import Order, OrderLine
+from services.orders.payments.tables import Payment
+
+PAID = FunnelStage.PAID.value
+
+
+class Sort(StrEnum):
+    """A leading minus sorts the greatest first."""
+
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+    USER = "user"
+    USER_DOWN = "-user"
+    TOTAL = "total"
+    TOTAL_DOWN = "-total"
+    STATUS = "status"
+    STATUS_DOWN = "-status"
+    NUMBER = "number"
+    NUMBER_DOWN = "-number"
+    TITLE = "title"
+    TITLE_DOWN = "-title"
+
+
+COLUMNS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
+    "created_at": Order.created_at,
+    "user": func.lower(func.coalesce(Order.customer_name, "")),
+    "total": Order.total,
+    "status": func.coalesce(Order.stage, ""),
+    "number": Order.number,
+    "title": Order.title,
+}
+KINDS: dict[str, Callable[[Any], Any]] = {"created_at": moment, "total": int}
+"""What a column's value in a cursor is; the others are text."""
+
+
+Words = Annotated[str, STORABLE]
+
+
+class Filters(BaseModel):
+    """Each field narrows what the table shows; several apply together (ORD-16, ORD-17)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: list[FunnelStage] = []
+    """Several statuses at once (ORD-18)."""
+    status: list[PaymentStatus] = []
+    payment_method: list[PaymentMethod] = []
+    show_id: UUID | None = None
+    offer_id: UUID | None = None
+    ticket: Words | None = None
+    """Name of the price zone."""
+    customer: Words | None = None
+    """Part of the name, e-mail or phone of the customer."""
+    search: Words | None = None
+    """Order number, customer or participant data, payment reference (ORD-21)."""
+    refund_due: bool | None = None
+    """Whether staff must still send money back by hand."""
+    created_from: AwareDatetime | None = None
+    created_to: AwareDatetime | None = None
+    """With an offset: a bare time would be read on the server's clock."""
+    ids: list[UUID] = []
+    """Selected rows."""
+    all: bool = False
+    """Also what the default view leaves out."""
+    sort: Sort = Sort.NEWEST
+
+
+class Page(Filters):
+    limit: Annotated[int, Query(ge=1, le=200)] = 50
+    cursor: str | None = None
+
+
+def matching(organisation: UUID, filters: Filters, view: View | None = None) -> list[ColumnElement[bool]]:
+    """The conditions of a filter. Without a status, what the organisation's default `view` shows (ORD-7, GAP-19)."""
+    conditions: list[ColumnElement[bool]] = [Order.organisation == organisation, Order.deleted_at.is_(None)]
+    if filters.stage:
+        conditions.append(Order.stage.in_([stage.value for stage in filters.stage]))
+    if filters.status:
+        conditions.append(Order.payment_status.in_([status.value for status in filters.status]))
+    if view is not None and not (filters.stage or filters.status or filters.all or filters.ids or filters.refund_due):
+        conditions.append(view.condition())
+    return conditions + _narrowed(filters)
+
+
+def _narrowed(filters: Filters) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filters.payment_method:
+        conditions.append(Order.payment_method.in_([method.value for method in filters.payment_method]))
+    if filters.show_id:
+        conditions.append(Order.show_id == filters.show_id)
+    if filters.offer_id:
+        conditions.append(Order.offer_id == filters.offer_id)
+    if filters.ticket:
+        conditions.append(_has_line(OrderLine.zone == filters.ticket))
+    if filters.customer:
+        conditions.append(_customer(filters.customer))
+    if filters.search:
+        conditions.append(_search(filters.search))
+    if filters.refund_due is not None:
+        conditions.append(Order.refund_due > 0 if filters.refund_due else Order.refund_due == 0)
+    if filters.created_from:
+        conditions.append(Order.created_at >= filters.created_from)
+    if filters.created_to:
+        conditions.append(Order.created_at < filters.created_to)
+    if filters.ids:
+        conditions.append(Order.id.in_(filters.ids))
+    return conditions
+
+
+def _has_line(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(OrderLine.order_id == Order.id, condition)
+
+
+def _like(column: Any, text: str) -> ColumnElement[bool]:
+    return column.ilike(like(text.strip()))  # type: ignore[no-any-return]
+
+
+def _customer(text: str) -> ColumnElement[bool]:
+    columns = (Order.customer_name, Order.customer_email, Order.customer_phone)
+    return or_(*(_like(column, text) for column in columns))
+
+
+def _search(text: str) -> ColumnElement[bool]:
+    plain = "".join(text.split()).replace("-", "")
+    participants = (OrderLine.participant_name, OrderLine.participant_email, OrderLine.participant_phone)
+    return or_(
+        _like(func.replace(Order.number, "-", ""), plain) if plain else literal(False),
+        _customer(text),
+        _like(Order.title, text),
+        _has_line(or_(*(_like(column, text) for column in participants), OrderLine.ticket_number == text.strip())),
+        exists().where(Payment.order_id == Order.id, Payment.reference == text.strip()),
+    )
+
+
+def sorted_by(statement: Select[Any], sort: Sort) -> Select[Any]:
+    column, descending = _column(sort)
+    return statement.order_by(column.desc(), Order.id.desc()) if descending else statement.order_by(column, Order.id)
+
+
+def _column(sort: Sort) -> tuple[Any, bool]:
+    return COLUMNS[sort.value.lstrip("-")], sort.value.startswith("-")
+
+
+async def list_orders(
+    session: AsyncSession, organisation: UUID, page: Page
+) -> tuple[list[tuple[Order, int]], str | None]:
+    """A page of the table with each order's quantity, and the cursor of the next one."""
+    column, descending = _column(page.sort)
+    quantity = (
+        select(func.coalesce(func.sum(OrderLine.quantity), 0)).where(OrderLine.order_id == Order.id).scalar_subquery()
+    )
+    view, _ = await view_of(session, organisation)
+    statement = select(Order, quantity, column.label("sorted")).where(*matching(organisation, page, view))
+    if page.cursor:
+        last = read_cursor(page.cursor, KINDS.get(page.sort.value.lstrip("-"), str))
+        key = tuple_(column, Order.id)
+        statement = statement.where(key < last if descending else key > last)
+    found = (await session.execute(sorted_by(statement, page.sort).limit(page.limit + 1))).all()
+    shown, more = cut(found, page.limit, lambda row: (row.sorted, row.Order.id))
+    return [(order, int(count)) for order, count, _ in shown], more
+
+
+async def already_paid(session: AsyncSession, organisation: UUID, orders: list[Order]) -> set[UUID]:
+    """Orders whose customer has another paid order of the same show or offer (ORD-36)."""
+    ids = [order.id for order in orders]
+    if not ids:
+        return set()
+    other = select(Order).subquery("other")
+    same = and_(
+        other.c.organisation == Order.organisation,
+        other.c.id != Order.id,
+        other.c.stage == PAID,
+        or_(other.c.customer_email == Order.customer_email, other.c.customer_phone == Order.customer_phone),
+        or_(other.c.show_id == Order.show_id, other.c.offer_id == Order.offer_id),
+    )
+    statement = select(Order.id).where(Order.organisation == organisation, Order.id.in_(ids))
+    return set(await session.scalars(statement.where(exists(select(other.c.id).where(same)))))
+
+
+class Income(BaseModel):
+    minor: int
+    currency: str
+
+
+class Totals(BaseModel):
+    """The four totals above the list (ORD-14)."""
+
+    income: list[Income]
+    """Received less refunded, per currency."""
+    orders: int
+    new_unpaid: int
+    paid: int
+
+
+async def totals(session: AsyncSession, organisation: UUID, filters: Filters) -> Totals:
+    """Over the filtered orders; over all, when nothing is filtered."""
+    where = matching(organisation, filters)
+    counts = select(
+        func.count(),
+        func.count().filter(Order.stage == FunnelStage.AWAITING_PAYMENT.value),
+        func.count().filter(Order.stage == PAID),
+    ).where(*where)
+    orders, unpaid, paid = (await session.execute(counts)).one()
+    money = (
+        select(Order.currency, func.sum(Order.paid - Order.refunded))
+        .where(*where)
+        .group_by(Order.currency)
+        .order_by(Order.currency)
+    )
+    income = [Income(minor=int(minor), currency=currency) for currency, minor in await session.execute(money)]
+    return Totals(income=income, orders=orders, new_unpaid=unpaid, paid=paid)

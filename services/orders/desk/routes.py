@@ -1,0 +1,194 @@
+"""What staff do to one order (section 1.6)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from starlette.requests import Request
+from starlette.responses import Response
+
+from chassis.concurrency import IfMatch, Seen, etag, set_etag
+from chassis.edge import Tx
+from chassis.idempotency import Once
+from chassis.intake import takes
+from chassis.problems import raises
+from services.orders.access import GROUP_BYTES, Config, Db, MoneyStaff, Staff, cause_of, full_card, staff_order
+from services.orders.buying.manual import ManualOrder, add_order
+from services.orders.desk import actions
+from services.orders.desk.views import HistoryView, NoteView, OrderCard, history_view, note_view
+from services.orders.errors import BadContact, IdTaken, NotPossibleNow, OfferNotFound, RefundNotFound
+from services.orders.order.tables import HistoryEntry
+from services.orders.payments.close import close_open_pages
+
+router = APIRouter(tags=["orders"])
+
+Text = Annotated[str, Field(min_length=1, max_length=4000)]
+
+
+@router.post("/orders", status_code=201, response_model=OrderCard)
+@raises(BadContact, IdTaken, NotPossibleNow, OfferNotFound)
+async def create_manual_order(body: ManualOrder, caller: Staff, tx: Tx, once: Once, settings: Config) -> Response:
+    """ "Add order": a sale outside of the platform; answers with its card (ORD-41, ORD-44..46)."""
+
+    async def command() -> OrderCard:
+        order = await add_order(tx, caller.staff_organisation, body, cause_of(caller), settings)
+        return await full_card(tx, order)
+
+    return await once.run(tx, 201, command)
+
+
+@router.patch("/orders/{order_id}")
+@takes(GROUP_BYTES)
+@raises(BadContact, NotPossibleNow)
+async def change_order(
+    order_id: UUID,
+    body: actions.OrderChange,
+    caller: Staff,
+    tx: Tx,
+    seen: IfMatch,
+    settings: Config,
+    response: Response,
+) -> OrderCard:
+    """Correct contact data (ORD-59)."""
+    order = await staff_order(tx, order_id, caller, seen)
+    await actions.change_order(tx, order, body, cause_of(caller), settings)
+    set_etag(response, order.version)
+    return await full_card(tx, order)
+
+
+class MarkPaid(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reference: str | None = Field(default=None, max_length=200)
+    """Of the bank transfer or receipt."""
+
+
+@router.post("/orders/{order_id}/mark-paid", response_model=OrderCard)
+@raises(NotPossibleNow)
+async def mark_paid(
+    request: Request,
+    order_id: UUID,
+    caller: MoneyStaff,
+    db: Db,
+    once: Once,
+    seen: Seen,
+    body: MarkPaid | None = None,
+) -> Response:
+    """Staff have the money (ORD-48, ORD-49, ORD-51): open card pages are closed first, then tickets are issued."""
+    headers: dict[str, str] = {}
+    async with db.for_organisation(caller.staff_organisation) as session:
+        if answer := await once.answered(session):
+            return answer
+        await staff_order(session, order_id, caller, seen)
+    await close_open_pages(db, request.app.state.providers, order_id, cause_of(caller))
+    async with db.for_organisation(caller.staff_organisation) as session:
+
+        async def command() -> OrderCard:
+            order = await staff_order(session, order_id, caller)
+            await actions.mark_paid(session, order, cause_of(caller), body.reference if body else None)
+            headers["ETag"] = etag(order.version)
+            return await full_card(session, order)
+
+        return await once.run(session, 200, command, headers)
+
+
+class Refund(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    line_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=1000)
+    """The lines to refund; without them, everything that is left."""
+    reason: Text = "refund"
+
+
+class RefundAsked(BaseModel):
+    request_id: UUID
+    order: OrderCard
+
+
+@router.post("/orders/{order_id}/refunds", status_code=201, response_model=RefundAsked)
+@raises(NotPossibleNow)
+async def refund(order_id: UUID, body: Refund, caller: MoneyStaff, tx: Tx, once: Once, seen: Seen) -> Response:
+    """Full or partial refund (ORD-57). Tickets become void first, then the money goes back.
+
+    What came by card goes back by itself, what came by hand when staff have sent it and confirm that.
+    """
+
+    async def command() -> RefundAsked:
+        order = await staff_order(tx, order_id, caller, seen)
+        request_id = await actions.refund_order(tx, order, body.line_ids, body.reason, cause_of(caller))
+        return RefundAsked(request_id=request_id, order=await full_card(tx, order))
+
+    return await once.run(tx, 201, command)
+
+
+class RefundSent(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reference: str | None = Field(default=None, min_length=1, max_length=200)
+    """Of the bank transfer or receipt."""
+
+
+@router.post("/orders/{order_id}/refunds/{refund_id}/confirm", response_model=OrderCard)
+@raises(NotPossibleNow, RefundNotFound)
+async def confirm_refund(
+    order_id: UUID,
+    refund_id: UUID,
+    caller: MoneyStaff,
+    tx: Tx,
+    once: Once,
+    seen: Seen,
+    body: RefundSent | None = None,
+) -> Response:
+    """Staff have sent the money back: ledger, payment status and the letter to the buyer follow (ORD-57).
+
+    Only for what came by hand (`by_hand`): until then the refund is `pending`.
+    """
+
+    async def command() -> OrderCard:
+        order = await staff_order(tx, order_id, caller, seen)
+        await actions.confirm_refund(tx, order, refund_id, body.reference if body else None, cause_of(caller))
+        return await full_card(tx, order)
+
+    return await once.run(tx, 200, command)
+
+
+class NewNote(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: Text
+
+
+@router.post("/orders/{order_id}/notes", status_code=201, response_model=NoteView)
+async def add_note(order_id: UUID, body: NewNote, caller: Staff, tx: Tx, once: Once) -> Response:
+    """ORD-47."""
+
+    async def command() -> NoteView:
+        order = await staff_order(tx, order_id, caller)
+        return note_view(await actions.add_note(tx, order, body.text, cause_of(caller)))
+
+    return await once.run(tx, 201, command)
+
+
+@router.delete("/orders/{order_id}", status_code=204)
+@raises(NotPossibleNow)
+async def delete_order(order_id: UUID, caller: MoneyStaff, tx: Tx, seen: IfMatch) -> None:
+    """Out of the lists; payments and history remain (ORD-54, GAP-21)."""
+    order = await staff_order(tx, order_id, caller, seen)
+    await actions.delete_order(tx, order, cause_of(caller))
+
+
+class History(BaseModel):
+    items: list[HistoryView]
+    next: None = None
+
+
+@router.get("/orders/{order_id}/history")
+async def history(order_id: UUID, caller: Staff, tx: Tx) -> History:
+    """Everything that happened to the order, the oldest first, with author and reason (ORD-66)."""
+    await staff_order(tx, order_id, caller)
+    statement = select(HistoryEntry).where(HistoryEntry.order_id == order_id).order_by(HistoryEntry.id)
+    return History(items=[history_view(entry) for entry in await tx.scalars(statement)])

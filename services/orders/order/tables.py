@@ -1,0 +1,159 @@
+"""An order in all its stages, its lines, and what was done to it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Identity, Index, Text, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from contracts.money import Money
+from contracts.orders import FunnelStage
+from services.orders.base import Base
+from services.orders.payments.tables import Payment, Refund
+
+
+class Order(Base):
+    """One row per order; lock it before anything of the order is changed."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("organisation", "number"),
+        Index(None, "organisation", "stage", "created_at"),
+        Index(None, "organisation", "show_id"),
+        Index(None, "organisation", "customer_email"),
+        Index(None, "account_id"),
+        Index("ix_orders_undelivered", "paid_at", postgresql_where=text("delivery = 'requested'")),
+        Index("ix_orders_refund_due", "organisation", postgresql_where=text("refund_due > 0")),
+        Index(
+            "ix_orders_mere_holds",
+            "created_at",
+            postgresql_where=text("hold_released AND (stage IS NULL OR stage = 'interested')"),
+        ),
+        Index("ix_orders_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    number: Mapped[str]
+    version: Mapped[int] = mapped_column(server_default="0")
+    """Grows with every event and every edit: the ETag, and the version of the events."""
+
+    stage: Mapped[str | None]
+    payment_status: Mapped[str] = mapped_column(server_default="not_paid")
+    """Derived from the payments by the process; kept to filter by."""
+    payment_method: Mapped[str | None]
+    delivery: Mapped[str] = mapped_column(server_default="nothing")
+    sold: Mapped[bool] = mapped_column(server_default=text("false"))
+    overpaid: Mapped[bool] = mapped_column(server_default=text("false"))
+    hold_released: Mapped[bool] = mapped_column(server_default=text("false"))
+    due_at: Mapped[datetime | None]
+    """When the process must decide that a deadline has passed."""
+    pay_by: Mapped[datetime | None]
+    cancelled_from: Mapped[str | None]
+    cancel_reason: Mapped[str | None]
+    """One of `CancelReason`; what a person said is the note."""
+    cancel_note: Mapped[str | None]
+
+    currency: Mapped[str]
+    total: Mapped[int] = mapped_column(server_default="0")
+    paid: Mapped[int] = mapped_column(server_default="0")
+    refunded: Mapped[int] = mapped_column(server_default="0")
+    refund_due: Mapped[int] = mapped_column(server_default="0")
+    """What staff must still send back by hand."""
+
+    customer_name: Mapped[str | None]
+    customer_email: Mapped[str | None]
+    """Normalised."""
+    customer_phone: Mapped[str | None]
+    account_id: Mapped[UUID | None]
+    show_id: Mapped[UUID | None]
+    offer_id: Mapped[UUID | None]
+    title: Mapped[str] = mapped_column(server_default="")
+    starts_at: Mapped[datetime | None]
+    locale: Mapped[str] = mapped_column(server_default="en")
+    source: Mapped[str] = mapped_column(server_default="site")
+    """site, or manual where staff entered it (ORD-41)."""
+    return_url: Mapped[str | None]
+    documents: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """Signed links to the tickets, as ticketing gave them."""
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    placed_at: Mapped[datetime | None]
+    held_at: Mapped[datetime | None]
+    paid_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    cancelled_at: Mapped[datetime | None]
+    money_refunded_at: Mapped[datetime | None]
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    deleted_at: Mapped[datetime | None]
+    deleted_by: Mapped[str | None]
+
+    lines: Mapped[list[OrderLine]] = relationship(
+        lazy="raise", order_by="OrderLine.position", cascade="all, delete-orphan"
+    )
+    payments: Mapped[list[Payment]] = relationship(lazy="raise", order_by="Payment.id")
+    refunds: Mapped[list[Refund]] = relationship(lazy="raise", order_by="Refund.created_at")
+
+    def money(self, minor: int) -> Money:
+        return Money(minor=minor, currency=self.currency)
+
+    @property
+    def is_paid(self) -> bool:
+        return self.stage == FunnelStage.PAID
+
+
+class OrderLine(Base):
+    __tablename__ = "order_lines"
+    __table_args__ = (Index(None, "organisation", "participant_email"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), index=True)
+    position: Mapped[int]
+    kind: Mapped[str]
+    reference: Mapped[str] = mapped_column(index=True)
+    title: Mapped[str]
+    zone: Mapped[str | None]
+    """The price zone of a seat: what people call the ticket of an offer (ORD-17)."""
+    quantity: Mapped[int] = mapped_column(server_default="1")
+    unit_price: Mapped[int]
+    total: Mapped[int]
+    participant_name: Mapped[str | None]
+    participant_email: Mapped[str | None]
+    participant_phone: Mapped[str | None]
+    ticket_number: Mapped[str | None]
+    state: Mapped[str] = mapped_column(server_default="live")
+    request_id: Mapped[UUID | None]
+    refund_id: Mapped[UUID | None]
+
+
+class HistoryEntry(Base):
+    """What was done to an order, by whom, when and why. Append-only (ORD-66)."""
+
+    __tablename__ = "order_history"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    organisation: Mapped[UUID]
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), index=True)
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    actor: Mapped[str]
+    what: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
+    version: Mapped[int]
+
+
+class Note(Base):
+    """Free text that staff attach to an order (ORD-47)."""
+
+    __tablename__ = "notes"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), index=True)
+    text: Mapped[str] = mapped_column(Text)
+    author: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
