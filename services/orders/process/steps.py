@@ -6,7 +6,15 @@ from dataclasses import replace
 from uuid import UUID
 
 from contracts.orders import FunnelStage
-from services.orders.process.commands import About, Commands, OpenEnrolments, RevokeTickets, Tell, TellCancelled
+from services.orders.process.commands import (
+    About,
+    Commands,
+    OpenEnrolments,
+    RevokeTickets,
+    Tell,
+    TellCancelled,
+    TellTakenBack,
+)
 from services.orders.process.settle import drop, let_go, sale, settle
 from services.orders.process.state import CancelReason, Delivery, LineState, State
 
@@ -63,6 +71,11 @@ def take_back(state: State, request: UUID, ids: set[UUID], reason: str) -> Decis
     state, posts = drop(state, {x.id for x in lines if x.id in ids and not x.is_seat})
     revoke = (RevokeTickets(request=request, seats=seats, reason=reason),) if seats else ()
     return state, (*posts, *revoke)
+
+
+def taken_back(state: State) -> Decision:
+    state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=CancelReason.REFUNDED)
+    return state, (TellTakenBack(reason=CancelReason.REFUNDED),)
 
 
 def losing_money(state: State, payment_id: UUID) -> Decision:
