@@ -41,8 +41,18 @@ class PaymentMethod(Open):
 
 class LineKind(Open):
     SEAT = "seat"
+    PLACE = "place"
+    """Places of an area, such as standing room."""
     COURSE = "course"
     GOODS = "goods"
+
+
+class GivenBy(Open):
+    """Who gives the buyer what a line sells."""
+
+    TICKETING = "ticketing"
+    SCHOOL = "school"
+    WAREHOUSE = "warehouse"
 
 
 class Customer(Part):
@@ -66,12 +76,33 @@ class OrderLine(Part):
     line_id: UUID
     kind: LineKind
     reference: str
-    """Seat guid, or the id of the offer."""
+    """Seat guid, or the id of the area or offer."""
     title: str
     quantity: int = 1
     unit_price: Money
     total: Money
+    """What the line costs: `quantity` times `unit_price`, less the discount."""
     participant: Participant | None = None
+    given_by: GivenBy | None = None
+    """None in records written before lines said it."""
+    show_id: UUID | None = None
+    """Of seats and places; with `hold_id`, which ticketing has them by."""
+    hold_id: UUID | None = None
+    zone_name: str | None = None
+    fare: str | None = None
+    fare_name: str | None = None
+    discount: Money | None = None
+    discount_reason: str | None = None
+    tax: Money | None = None
+    """Contained in `total`."""
+    tax_rate: str | None = None
+    """Percent, as a decimal number: "20", "7.5"."""
+    given: int = 0
+    """How many of `quantity` the buyer has been given."""
+    returned: int = 0
+    """How many were taken back: void tickets, goods sent back."""
+    refunded: Money | None = None
+    """What was paid back of the line."""
 
 
 class OrderState(EventData):
@@ -134,13 +165,23 @@ class OrderCancelled(OrderState, type="orders.order.cancelled.v1"):
     wrote."""
 
 
+class RevokedPlaces(Part):
+    """So many tickets of a line of places."""
+
+    line_id: UUID
+    quantity: int
+
+
 class TicketsRevoked(EventData, type="orders.order.tickets_revoked.v1"):
     """Tickets must become void before their money goes back. Answered by `ticketing.ticket.voided.v1`."""
 
     order_id: UUID
+    hold_id: UUID | None = None
+    """The hold that the tickets were made of, if the order has another id. Each hold has an event of its own."""
     show_id: UUID
     request_id: UUID
     seats: tuple[str, ...]
+    places: tuple[RevokedPlaces, ...] = ()
     reason: str
     """cancelled or refunded."""
 
@@ -153,6 +194,8 @@ class SeatsUnclaimed(EventData, type="orders.order.seats_unclaimed.v1"):
     can order them by it."""
 
     order_id: UUID
+    hold_id: UUID | None = None
+    """The hold, if the order that was asked about has another id."""
     show_id: UUID
 
     def key(self) -> UUID:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from uuid import UUID
 
-from contracts.envelope import EventData, Instant, Part
+from contracts.envelope import EventData, Instant, Open, Part
 from contracts.money import Currency, Money
 
 
@@ -20,12 +20,47 @@ class ShowStatus(StrEnum):
     FINISHED = "finished"
 
 
+class Channel(Open):
+    """Where it was asked for."""
+
+    SITE = "site"
+    DESK = "desk"
+    """The organisation's own staff."""
+    PARTNER = "partner"
+    RESERVE = "reserve"
+    """Kept back by the organisation."""
+
+
+FULL_FARE = "full"
+"""The fare of a zone that has no others."""
+
+
+class Fare(Part):
+    """What one kind of visitor pays in a zone: full, child, reduced, free."""
+
+    fare: str
+    name: str
+    price: Money
+
+
 class PriceZone(Part):
     zone_id: UUID
+    """Stays when the zone gets another name."""
     name: str
     price: Money
     seats: int
     """Number of seats sold at this price."""
+    fares: tuple[Fare, ...] = ()
+    """The first is what is asked for unless another is chosen; empty where everybody pays `price`."""
+
+
+class Area(Part):
+    """Places that nobody chooses one by one: standing room, a kind of ticket."""
+
+    area_id: UUID
+    name: str
+    zone_id: UUID
+    capacity: int
 
 
 class ShowState(EventData):
@@ -41,6 +76,7 @@ class ShowState(EventData):
     price_zones: tuple[PriceZone, ...]
     capacity: int
     """Seats of the hall, priced or not."""
+    areas: tuple[Area, ...] = ()
     invoice_allowed: bool = False
     """Whether "Order an invoice" is offered (ORD-39)."""
 
@@ -72,6 +108,29 @@ class HeldSeat(Part):
     zone_id: UUID
     zone_name: str
     price: Money
+    fare: str = FULL_FARE
+    fare_name: str | None = None
+    """None where the zone has one fare."""
+
+
+class HeldPlaces(Part):
+    """Some places of an area at one fare."""
+
+    area: UUID
+    label: str
+    zone_id: UUID
+    zone_name: str
+    fare: str = FULL_FARE
+    fare_name: str | None = None
+    quantity: int
+    price: Money
+    """Of one place."""
+
+
+class PlacesOf(Part):
+    area: UUID
+    fare: str = FULL_FARE
+    quantity: int
 
 
 class HoldPlaced(EventData, type="ticketing.hold.placed.v1"):
@@ -82,9 +141,13 @@ class HoldPlaced(EventData, type="ticketing.hold.placed.v1"):
     show_name: str
     starts_at: Instant
     seats: tuple[HeldSeat, ...]
+    places: tuple[HeldPlaces, ...] = ()
     total: Money
     expires_at: Instant
     account_id: UUID | None = None
+    channel: Channel = Channel.SITE
+    name: str | None = None
+    """Who staff keep it for."""
 
     def key(self) -> UUID:
         return self.hold_id
@@ -98,6 +161,7 @@ class HoldExtended(EventData, type="ticketing.hold.extended.v1"):
     expires_at: Instant
     seats: tuple[str, ...] = ()
     """All seats of the hold; if it had run out, they are taken again. Empty in records written before 1.1.0."""
+    places: tuple[PlacesOf, ...] = ()
     pay_by: Instant | None = None
     """Set when staff give the buyer of an order more time: the order may be paid until then."""
 
@@ -128,12 +192,15 @@ class HoldEnd(StrEnum):
 
 
 class HoldReleased(EventData, type="ticketing.hold.released.v1"):
-    """Seats of a hold are free again."""
+    """Seats and places of a hold are free again: all of them, or some, while it keeps the rest."""
 
     hold_id: UUID
     show_id: UUID
     seats: tuple[str, ...]
+    places: tuple[PlacesOf, ...] = ()
     reason: HoldEnd
+    remaining: int = 0
+    """Seats and places that the hold still has; 0 when it is over."""
 
     def key(self) -> UUID:
         return self.hold_id
@@ -144,8 +211,11 @@ class HoldConversionRefused(EventData, type="ticketing.hold.conversion_refused.v
 
     hold_id: UUID
     show_id: UUID
+    order_id: UUID | None = None
+    """The order that paid for it, if it has another id than the hold."""
     seats: tuple[str, ...]
     """The seats that cannot be had."""
+    places: tuple[PlacesOf, ...] = ()
     reason: str
     """For people, in English: the order was cancelled, the show is closed, or the seats were sold to somebody else."""
 
@@ -166,10 +236,16 @@ class Ticket(Part):
     number: str
     """The number of the registration, the same for every document about it (REG-5)."""
     seat: str
+    """Empty for a place of an area."""
+    area: UUID | None = None
     label: str
     zone_name: str
+    fare: str = FULL_FARE
+    fare_name: str | None = None
     price: Money
     holder: Holder
+    line_id: UUID | None = None
+    """The line of the order that it was given for: n places of a line are n tickets."""
 
 
 class TicketDocument(Part):
@@ -184,6 +260,8 @@ class TicketsIssued(EventData, type="ticketing.ticket.issued.v1"):
     """All tickets of a paid order exist (REG-9)."""
 
     order_id: UUID
+    hold_id: UUID | None = None
+    """The hold that became tickets, if the order has another id."""
     show_id: UUID
     show_name: str
     starts_at: Instant
@@ -200,6 +278,7 @@ class TicketsVoided(EventData, type="ticketing.ticket.voided.v1"):
     """Tickets of an order are no longer valid and their seats are free again (REG-10)."""
 
     order_id: UUID
+    hold_id: UUID | None = None
     show_id: UUID
     show_name: str
     starts_at: Instant

@@ -32,7 +32,11 @@ def uah(minor: int) -> dict[str, Any]:
 
 
 def zone(name: str, price: int, seats: int) -> dict[str, Any]:
-    return {"zone_id": uuid(f"zone {name}"), "name": name, "price": uah(price), "seats": seats}
+    fares = [
+        {"fare": "full", "name": "Full price", "price": uah(price)},
+        {"fare": "child", "name": "Child", "price": uah(price // 2)},
+    ]
+    return {"zone_id": uuid(f"zone {name}"), "name": name, "price": uah(price), "seats": seats, "fares": fares}
 
 
 def holder(name: str, email: str | None, phone: str | None) -> dict[str, Any]:
@@ -83,13 +87,34 @@ VALUES: dict[str, Any] = {
     "currency": "UAH",
     "price_zones": [zone("Parterre", 45000, 420), zone("Balcony", 25000, 380)],
     "capacity": 812,
+    "areas": [
+        {
+            "area_id": uuid("area Standing"),
+            "name": "Standing room",
+            "zone_id": uuid("zone Balcony"),
+            "capacity": 60,
+        }
+    ],
     "invoice_allowed": True,
     # holds and tickets
     "hold_id": uuid("order"),
     "HoldPlaced.seats": [
-        {"seat": seat, "label": label, "zone_id": uuid("zone Parterre"), "zone_name": "Parterre", "price": uah(45000)}
+        {
+            "seat": seat,
+            "label": label,
+            "zone_id": uuid("zone Parterre"),
+            "zone_name": "Parterre",
+            "price": uah(45000),
+            "fare": "full",
+            "fare_name": "Full price",
+        }
         for seat, label, _ in SEATS
     ],
+    "HoldPlaced.places": [],
+    "HoldPlaced.channel": "site",
+    "HoldPlaced.name": None,
+    "HoldReleased.remaining": 0,
+    "places": [],
     "seats": [seat for seat, _, _ in SEATS],
     "expires_at": START - timedelta(days=20, minutes=-15),
     "HoldReleased.reason": "released",
@@ -100,10 +125,14 @@ VALUES: dict[str, Any] = {
             "ticket_id": uuid(f"ticket {seat}"),
             "number": number,
             "seat": seat,
+            "area": None,
             "label": label,
             "zone_name": "Parterre",
+            "fare": "full",
+            "fare_name": "Full price",
             "price": uah(45000),
             "holder": person,
+            "line_id": uuid(f"line {seat}"),
         }
         for (seat, label, person), number in zip(SEATS, ("FT-7K2M-9QXD", "FT-3HWP-6RTA"), strict=True)
     ],
@@ -135,6 +164,19 @@ VALUES: dict[str, Any] = {
             "unit_price": uah(45000),
             "total": uah(45000),
             "participant": person,
+            "given_by": "ticketing",
+            "show_id": uuid("show"),
+            "hold_id": uuid("order"),
+            "zone_name": "Parterre",
+            "fare": "full",
+            "fare_name": "Full price",
+            "discount": uah(0),
+            "discount_reason": None,
+            "tax": uah(7500),
+            "tax_rate": "20",
+            "given": 0,
+            "returned": 0,
+            "refunded": uah(0),
         }
         for seat, label, person in SEATS
     ],

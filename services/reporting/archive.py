@@ -21,17 +21,23 @@ from contracts.envelope import Event, EventData
 from contracts.orders import OrderState, PaymentState
 from contracts.ticketing import ShowState, TicketsIssued, TicketsVoided
 
-LINE = {"line_id", "kind", "reference", "title", "quantity", "unit_price", "total"}
-TICKET = {"ticket_id", "number", "seat", "label", "zone_name", "price"}
-TICKETS = {"order_id", "show_id", "show_name", "starts_at", "hall_name", "request_id"}
+LINE = {
+    *("line_id", "kind", "reference", "title", "quantity", "unit_price", "total", "given_by", "show_id", "hold_id"),
+    *("zone_name", "fare", "fare_name", "discount", "tax", "tax_rate", "given", "returned", "refunded"),
+}
+TICKET = {"ticket_id", "number", "seat", "area", "label", "zone_name", "fare", "fare_name", "price", "line_id"}
+TICKETS = {"order_id", "hold_id", "show_id", "show_name", "starts_at", "hall_name", "request_id"}
 ORDER = {
     *("order_id", "number", "stage", "payment_status", "payment_method", "currency", "total", "paid", "refunded"),
     *("show_id", "offer_id", "title", "locale", "created_at", "pay_by", "was_paid"),
     *("refund_id", "amount", "line_ids", "full"),
 }
 PAYMENT = {"payment_id", "order_id", "order_number", "provider", "amount", "refund_id"}
-SHOW = {"show_id", "name", "starts_at", "hall_id", "hall_name", "status", "currency", "capacity", "invoice_allowed"}
-ZONE = {"zone_id", "name", "price", "seats"}
+SHOW = {
+    *("show_id", "name", "starts_at", "hall_id", "hall_name", "status", "currency", "capacity", "areas"),
+    "invoice_allowed",
+}
+ZONE = {"zone_id", "name", "price", "seats", "fares"}
 ORGANISATION = {"organisation_id", "slug", "name", "currency", "locale", "time_zone", "phone_region"}
 
 KEPT: Mapping[type[EventData], dict[str, Any]] = {

@@ -8,7 +8,7 @@ import orjson
 import uuid_utils
 
 from contracts.envelope import attributes
-from contracts.ticketing import HoldPlaced
+from contracts.ticketing import Channel, HoldPlaced
 from services.ticketing.holds.requests import Request, total
 
 
@@ -22,9 +22,12 @@ def event(request: Request, now: datetime, expires_at: datetime) -> tuple[str, s
         "show_name": layout.name,
         "starts_at": layout.starts_at,
         "seats": [seat.json for seat in request.seats],
+        "places": [],
         "total": {"minor": total(request.seats), "currency": layout.currency},
         "expires_at": expires_at,
         "account_id": str(request.account_id) if request.account_id else None,
+        "channel": Channel.SITE,
+        "name": None,
     }
     headers = attributes(
         HoldPlaced.event_type,

@@ -16,6 +16,7 @@ from chassis.edge import Caller, Tx, WorkerTx, public, staff
 from chassis.pages import cut, moment, read_cursor
 from chassis.problems import Unauthorised, raises
 from contracts.accounts import Role
+from contracts.ticketing import FULL_FARE
 from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold, NotYourHold
 from services.ticketing.holds import commands, terms
 from services.ticketing.holds.place import DESK, BoxOffice
@@ -45,6 +46,8 @@ class HeldSeatOut(Body):
     zone_id: UUID
     zone_name: str
     price: Price
+    fare: str = FULL_FARE
+    fare_name: str | None = None
 
 
 class HoldOut(Body):

@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 
 from contracts.money import Money
-from contracts.ticketing import PriceZone, ShowStatus
+from contracts.ticketing import FULL_FARE, PriceZone, ShowStatus
 from services.ticketing.errors import PriceZonesRefused
 from services.ticketing.halls.places import Seats
 
@@ -60,6 +60,8 @@ class Offer:
             "zone_id": zone_id,
             "zone_name": zone_name,
             "price": {"minor": price.minor, "currency": price.currency},
+            "fare": FULL_FARE,
+            "fare_name": None,
         }
         return cls(seat, label, zone_name, price, orjson.Fragment(orjson.dumps(held)))
 
