@@ -17,9 +17,10 @@ from contracts.envelope import Event
 from contracts.notifications import MessageBounced, MessageFailed
 from contracts.ticketing import HoldEnd
 from services.orders.buying.contacts import region_of
-from services.orders.known import Account, Organisation, Undelivered
+from services.orders.known import Account, Organisation, Show, Undelivered
 from services.orders.order import Cause, changed, create_order, happen, load
 from services.orders.order.lines import replace_lines, seat_line
+from services.orders.order.shows import rename
 from services.orders.order.tables import Order
 from services.orders.process import Happening
 from services.orders.process import happenings as h
@@ -42,14 +43,16 @@ async def hold_placed(session: AsyncSession, event: Event[ticketing.HoldPlaced])
     hold = event.data
     if event.organisation is None:
         return
+    show = await session.get(Show, hold.show_id)
+    newer = show is not None and show.told_at > event.time
     order = await create_order(
         session,
         hold.hold_id,
         event.organisation,
         currency=hold.total.currency,
-        title=hold.show_name,
+        title=show.name if show and newer else hold.show_name,
         show_id=hold.show_id,
-        starts_at=hold.starts_at,
+        starts_at=show.starts_at if show and newer else hold.starts_at,
         account_id=hold.account_id,
     )
     lines: tuple[Line, ...] = ()
@@ -146,6 +149,25 @@ async def organisation_known(session: AsyncSession, event: Event[OrganisationSta
         "version": event.aggregate_version,
     }
     await keep_newest(session, Organisation, values)
+
+
+@consumer.on(*ticketing.ShowState.types())
+async def learn_show(session: AsyncSession, event: Event[ticketing.ShowState]) -> None:
+    """Whether it is sold is asked at checkout; its name and date reach the orders that have tickets of it."""
+    data = event.data
+    if event.organisation is None:
+        return
+    values = {
+        "id": data.show_id,
+        "organisation": event.organisation,
+        "name": data.name,
+        "starts_at": data.starts_at,
+        "status": data.status.value,
+        "told_at": event.time,
+        "version": event.aggregate_version,
+    }
+    if await keep_newest(session, Show, values):
+        await rename(session, event.organisation, data.show_id, data.name, data.starts_at)
 
 
 @consumer.on(*AccountState.types())

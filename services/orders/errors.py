@@ -41,6 +41,14 @@ class HoldOver(Conflict):
     slug, title = "hold-over", "The seats are no longer held"
 
 
+class ShowNotOnSale(Conflict):
+    slug, title = "show-not-on-sale", "Tickets for this show are not sold any more"
+
+
+class ShowMoved(Conflict):
+    slug, title = "show-moved", "The show has another date than the buyer saw"
+
+
 class InvoiceNotOffered(Conflict):
     slug, title = "invoice-not-offered", "These tickets cannot be ordered by invoice"
 

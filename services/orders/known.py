@@ -1,4 +1,4 @@
-"""What other services told: organisations, people who registered, and messages that did not reach anybody."""
+"""What other services told: organisations, people who registered, shows, and messages that did not reach anybody."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ class Account(Base):
     name: Mapped[str]
     phone: Mapped[str | None]
     shared_with: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    version: Mapped[int]
+
+
+class Show(Base):
+    """A show as ticketing told it last, from `ticketing.show`: whether it is sold, and when it begins now."""
+
+    __tablename__ = "shows"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    name: Mapped[str]
+    starts_at: Mapped[datetime]
+    status: Mapped[str]
+    told_at: Mapped[datetime]
     version: Mapped[int]
 
 

@@ -5,7 +5,7 @@ from services.orders.base import Base
 from services.orders.catalogue.tables import Offer
 from services.orders.courses.tables import Enrolment
 from services.orders.desk.tables import SavedView
-from services.orders.known import Account, Organisation, Undelivered
+from services.orders.known import Account, Organisation, Show, Undelivered
 from services.orders.order.tables import HistoryEntry, Note, Order, OrderLine
 from services.orders.payments.tables import LedgerEntry, Payment, PaymentEvent, Refund, WebhookEvent
 
@@ -24,6 +24,7 @@ __all__ = [
     "PaymentEvent",
     "Refund",
     "SavedView",
+    "Show",
     "Undelivered",
     "WebhookEvent",
 ]

@@ -31,6 +31,7 @@ class Hold:
     seats: tuple[ticketing.HeldSeat, ...]
     quote: str
     until: datetime
+    starts_at: datetime
 
     @property
     def total(self) -> int:
@@ -42,7 +43,7 @@ class Hold:
             hold_id=self.hold_id,
             show_id=self.show_id,
             show_name="Лісова пісня",
-            starts_at=self.until + timedelta(days=7),
+            starts_at=self.starts_at,
             seats=self.seats,
             total=Money(minor=self.total, currency="UAH"),
             expires_at=self.until,
@@ -64,11 +65,17 @@ class Ticketing:
         self.silent: set[UUID] = set()
         """Orders whose events are not answered."""
         self.refusing: set[UUID] = set()
+        self.dates: dict[UUID, datetime] = {}
+        """When each show begins."""
 
     async def publish(self, data: EventData, organisation: UUID | None, version: int = 1) -> Event[Any]:
         event = Event(id=uuid7(), data=data, organisation=organisation, aggregate_version=version)
         await self.send(event)
         return event
+
+    async def publish_at(self, data: EventData, organisation: UUID, time: datetime) -> None:
+        """As if it had been told at another time."""
+        await self.send(Event(id=uuid7(), data=data, organisation=organisation, aggregate_version=1, time=time))
 
     async def send(self, event: Event[Any]) -> None:
         await self.producer.send_and_wait(event.topic, event.data.to_json(), key=event.key, headers=event.headers())
@@ -83,6 +90,7 @@ class Ticketing:
         invoice: bool = True,
         seconds: float = 600,
         zone: str = "Партер",
+        starts_in: timedelta = timedelta(days=7),
     ) -> Hold:
         hold_id = uuid7()
         until = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -97,11 +105,12 @@ class Ticketing:
             for number in range(1, seats + 1)
         )
         show_id = show_id or uuid4()
+        starts_at = self.dates.setdefault(show_id, until + starts_in)
         claims = {
             "hold_id": str(hold_id),
             "show_id": str(show_id),
             "org": str(organisation),
-            "show": {"name": "Лісова пісня", "starts_at": (until + timedelta(days=7)).isoformat()},
+            "show": {"name": "Лісова пісня", "starts_at": starts_at.isoformat()},
             "seats": [seat.model_dump(mode="json") for seat in held],
             "currency": "UAH",
             "total": price * seats,
@@ -109,7 +118,7 @@ class Ticketing:
             "hold_until": int(until.timestamp()),
         }
         quote = self.signer.sign(claims, ttl_seconds=seconds, audience="quote")
-        return Hold(hold_id, organisation, show_id, held, quote, until)
+        return Hold(hold_id, organisation, show_id, held, quote, until, starts_at)
 
     async def hear(self, event: Event[Any]) -> None:
         data = event.data

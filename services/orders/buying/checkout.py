@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.edge import Caller
@@ -15,6 +15,7 @@ from chassis.problems import Invalid
 from contracts.orders import FunnelStage, LineKind, PaymentMethod
 from services.orders.buying.contacts import Contact, Person, contact, reachable, region_of
 from services.orders.buying.quotes import Quote
+from services.orders.buying.sale import still_sold
 from services.orders.catalogue.tables import Offer
 from services.orders.errors import HoldOver, IdTaken, InvoiceNotOffered, NotPossibleNow
 from services.orders.order import Cause, changed, create_order, happen, load
@@ -50,12 +51,15 @@ class Checkout(Buying):
     """The signed quote that the hold was answered with."""
     participants: list[SeatHolder] = Field(default_factory=list, max_length=1000)
     """Seats without one are for the customer."""
+    dates_seen: dict[UUID, AwareDatetime] = Field(default_factory=dict, max_length=100)
+    """Dates that the buyer agrees to, by show: needed where a show was moved since its seats were held."""
 
 
 async def check_out(session: AsyncSession, quote: Quote, body: Checkout, caller: Caller, settings: Settings) -> Order:
     """Place the order of a hold; repeated while it awaits payment, it takes the newer contact data.
 
-    Raises `InvoiceNotOffered`, `HoldOver`, `BadContact`, or `NotPossibleNow` for an order that is paid or cancelled.
+    Raises `InvoiceNotOffered`, `HoldOver`, `BadContact`, `ShowNotOnSale`, `ShowMoved`, or `NotPossibleNow` for an order
+    that is paid or cancelled.
     """
     if body.payment_method == "invoice" and not quote.invoice_allowed:
         raise InvoiceNotOffered("Pay by card: the organiser does not offer invoices for these tickets.")
@@ -70,6 +74,8 @@ async def check_out(session: AsyncSession, quote: Quote, body: Checkout, caller:
     fresh = order.stage is None or order.stage == FunnelStage.INTERESTED
     if not fresh and order.stage != FunnelStage.AWAITING_PAYMENT:
         raise NotPossibleNow("The order is already paid or cancelled.", stage=order.stage)
+    if fresh:
+        quote = await still_sold(session, quote, body.dates_seen)
     another_method = order.payment_method != body.payment_method
     _fill(order, body, customer, caller, settings)
     cause = Cause(caller.email or customer.email or "buyer", "buyer")

@@ -34,6 +34,7 @@ class Quote:
     currency: str
     invoice_allowed: bool
     hold_until: datetime
+    issued_at: datetime
     payment_seconds: int | None
     """How long this show's card orders may wait for their money, if it is not the usual time."""
 
@@ -71,6 +72,7 @@ def _read(claims: dict[str, Any]) -> Quote:
         currency=claims["currency"],
         invoice_allowed=bool(claims.get("invoice", False)),
         hold_until=datetime.fromtimestamp(float(claims["hold_until"]), UTC),
+        issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
         payment_seconds=claims.get("payment_seconds"),
     )
     if not quote.seats or sum(seat.minor for seat in quote.seats) != int(claims["total"]):

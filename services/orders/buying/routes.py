@@ -38,7 +38,16 @@ from services.orders.buying.page import HEADERS, order_page
 from services.orders.desk import actions
 from services.orders.desk.table_routes import OrderList
 from services.orders.desk.views import OrderCard, OrderRow, row_view
-from services.orders.errors import BadContact, BadQuote, HoldOver, InvoiceNotOffered, NotPossibleNow, ProviderAway
+from services.orders.errors import (
+    BadContact,
+    BadQuote,
+    HoldOver,
+    InvoiceNotOffered,
+    NotPossibleNow,
+    ProviderAway,
+    ShowMoved,
+    ShowNotOnSale,
+)
 from services.orders.known import Organisation
 from services.orders.order import links, load
 from services.orders.order.tables import Order, OrderLine
@@ -68,7 +77,7 @@ class CheckedOut(BaseModel):
 
 @router.post("/orders/{order_id}/checkout", status_code=201)
 @takes(GROUP_BYTES)
-@raises(BadContact, BadQuote, HoldOver, InvoiceNotOffered, NotPossibleNow, ProviderAway)
+@raises(BadContact, BadQuote, HoldOver, InvoiceNotOffered, NotPossibleNow, ProviderAway, ShowMoved, ShowNotOnSale)
 async def checkout(
     request: Request, order_id: UUID, body: Checkout, caller: Anybody, db: Db, settings: Config
 ) -> CheckedOut:
