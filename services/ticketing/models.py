@@ -6,10 +6,11 @@ from services.ticketing.base import Base
 from services.ticketing.halls.tables import Hall
 from services.ticketing.holds.tables import HeldSeatRow, Hold
 from services.ticketing.people import OrganisationProfile, Person
-from services.ticketing.shows.tables import PriceZoneRow, Show
+from services.ticketing.shows.tables import AreaRow, PriceZoneRow, Show
 from services.ticketing.tickets.tables import Document, OrderRecord, TicketRow
 
 __all__ = [
+    "AreaRow",
     "Base",
     "Document",
     "Hall",

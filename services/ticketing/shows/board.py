@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import Database
 from contracts.money import Money
-from contracts.ticketing import ShowStatus
+from contracts.ticketing import Fare, ShowStatus
 from services.ticketing.errors import NoSuchShow
 from services.ticketing.halls.places import Seats
 from services.ticketing.halls.reading import read_seats
@@ -19,8 +20,8 @@ from services.ticketing.halls.tables import Hall
 from services.ticketing.halls.workshop import Workshop
 from services.ticketing.kept import Kept
 from services.ticketing.people import profile_of
-from services.ticketing.shows.layout import Layout, ZoneSpec, offers
-from services.ticketing.shows.tables import PriceZoneRow, Show
+from services.ticketing.shows.layout import AreaSpec, Layout, ZoneSpec, offers
+from services.ticketing.shows.tables import AreaRow, PriceZoneRow, Show
 
 MOST_SEATS = 1_000_000
 LAYOUT = 100
@@ -139,6 +140,9 @@ async def zones_of(session: AsyncSession, show: Show) -> list[ZoneSpec]:
     rows = await session.scalars(
         select(PriceZoneRow).where(PriceZoneRow.show_id == show.id).order_by(PriceZoneRow.position)
     )
+    areas: dict[UUID, list[AreaSpec]] = defaultdict(list)
+    for area in await session.scalars(select(AreaRow).where(AreaRow.show_id == show.id).order_by(AreaRow.position)):
+        areas[area.zone_id].append(AreaSpec(area.id, area.name, area.capacity))
     return [
         ZoneSpec(
             zone_id=row.id,
@@ -147,6 +151,12 @@ async def zones_of(session: AsyncSession, show: Show) -> list[ZoneSpec]:
             categories=tuple(row.categories),
             seats=tuple(row.seats),
             invoice_allowed=row.invoice_allowed,
+            fares=tuple(
+                Fare(fare=fare["fare"], name=fare["name"], price=Money(minor=fare["minor"], currency=show.currency))
+                for fare in row.fares
+            ),
+            accessible=row.accessible,
+            areas=tuple(areas[row.id]),
         )
         for row in rows
     ]

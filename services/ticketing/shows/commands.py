@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
@@ -18,10 +18,10 @@ from contracts.money import Money
 from contracts.ticketing import ShowChanged, ShowCreated, ShowSaleStarted, ShowSaleStopped, ShowState, ShowStatus
 from services.ticketing.errors import NoSuchHall, NoSuchShow, PriceZonesRefused, ShowClosed
 from services.ticketing.halls.tables import Hall
-from services.ticketing.shows import dates
+from services.ticketing.shows import dates, pricing
 from services.ticketing.shows.board import Board, zones_of
 from services.ticketing.shows.layout import Layout, ZoneSpec
-from services.ticketing.shows.tables import PriceZoneRow, Show
+from services.ticketing.shows.tables import Show
 
 OPEN = {ShowStatus.DRAFT, ShowStatus.ON_SALE, ShowStatus.SALES_STOPPED, ShowStatus.REPLACED}
 FINISHED_AT_ONCE = 20
@@ -40,8 +40,11 @@ async def create_show(
     hold_seconds: int | None = None,
     payment_seconds: int | None = None,
     zones: Sequence[ZoneSpec],
+    named: Sequence[UUID] = (),
 ) -> Layout:
-    """Creates a show as a draft (TKT-7, TKT-8). Raises `NoSuchHall`, `DateIsPast` and `PriceZonesRefused`."""
+    """Creates a show as a draft (TKT-7, TKT-8). `named` are the ids of zones and areas that staff sent: a new show has
+    none. Raises `NoSuchHall`, `DateIsPast` and `PriceZonesRefused`."""
+    pricing.must_exist(named, ())
     await dates.must_be_ahead(session, starts_at)
     hall = await session.scalar(select(Hall.id).where(Hall.id == hall_id, Hall.organisation == organisation))
     if hall is None:
@@ -96,14 +99,18 @@ async def set_price_zones(
     show_id: UUID,
     zones: Sequence[ZoneSpec],
     seen: int,
+    *,
+    named: Sequence[UUID] = (),
 ) -> Layout:
-    """Replaces all price zones (TKT-9). Holds that exist keep the prices they were promised.
+    """Replaces all price zones and areas (TKT-9). Holds that exist keep the prices they were promised. `named` are the
+    ids that staff sent: they must be the show's own.
 
     Raises `NoSuchShow`, `PreconditionFailed`, `ShowClosed` and `PriceZonesRefused`.
     """
     show = await _lock(session, organisation, show_id)
     check_version(seen, show.version)
     _must_be_open(show)
+    pricing.must_exist(named, await zones_of(session, show))
     show.version += 1
     return await _save(session, board, show, zones, ShowChanged)
 
@@ -146,8 +153,8 @@ async def start_sale(session: AsyncSession, board: Board, organisation: UUID, sh
     _must_be_open(show)
     await dates.must_be_ahead(session, show.starts_at)
     layout = await board.lay_out(session, show, await zones_of(session, show))
-    if not layout.offers:
-        raise PriceZonesRefused("No seat has a price yet. Assign price zones before starting the sale.")
+    if not layout.offers and not layout.areas:
+        raise PriceZonesRefused("Nothing has a price yet. Assign price zones before starting the sale.")
     if show.status == ShowStatus.ON_SALE:
         return layout
     show.status = ShowStatus.ON_SALE
@@ -226,34 +233,11 @@ async def _changed(session: AsyncSession, board: Board, show: Show, kind: type[S
 async def _save(
     session: AsyncSession, board: Board, show: Show, zones: Sequence[ZoneSpec], kind: type[ShowState]
 ) -> Layout:
-    """Writes the show with these zones. Zones of the same name keep their id."""
-    for zone in zones:
-        if zone.price.currency != show.currency:
-            raise PriceZonesRefused(
-                f"Zone {zone.name!r} is priced in {zone.price.currency}, the show in {show.currency}."
-            )
-    names = [zone.name for zone in zones]
-    if len(set(names)) != len(names):
-        raise PriceZonesRefused("Two price zones have the same name. Give each its own.")
-    ids = {zone.name: zone.zone_id for zone in await zones_of(session, show)}
-    kept = [replace(zone, zone_id=ids.get(zone.name, zone.zone_id)) for zone in zones]
+    """Writes the show with these zones and their areas."""
+    pricing.check(zones, show.currency)
+    kept = pricing.identified(zones, await zones_of(session, show))
     layout = await board.lay_out(session, show, kept)
-    await session.execute(delete(PriceZoneRow).where(PriceZoneRow.show_id == show.id))
-    session.add_all(
-        PriceZoneRow(
-            id=zone.zone_id,
-            organisation=show.organisation,
-            show_id=show.id,
-            position=position,
-            name=zone.name,
-            price_minor=zone.price.minor,
-            categories=list(zone.categories),
-            seats=list(zone.seats),
-            invoice_allowed=zone.invoice_allowed,
-        )
-        for position, zone in enumerate(kept)
-    )
-    await session.flush()
+    await pricing.write(session, show, kept)
     _publish(session, layout, kind)
     return layout
 
@@ -269,6 +253,7 @@ def _publish(session: AsyncSession, layout: Layout, kind: type[ShowState]) -> No
         currency=layout.currency,
         price_zones=layout.zones,
         capacity=len(layout.places),
+        areas=layout.area_states,
         invoice_allowed=layout.invoice_allowed,
     )
     outbox.add(session, state, organisation=layout.organisation, version=layout.version)

@@ -17,11 +17,20 @@ from uuid import UUID
 import orjson
 
 from contracts.money import Money
-from contracts.ticketing import FULL_FARE, PriceZone, ShowStatus
+from contracts.ticketing import FULL_FARE, Area, Fare, PriceZone, ShowStatus
 from services.ticketing.errors import PriceZonesRefused
 from services.ticketing.halls.places import Seats
 
 NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class AreaSpec:
+    """Places that nobody chooses one by one, as staff wrote them."""
+
+    area_id: UUID
+    name: str
+    capacity: int
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,24 @@ class ZoneSpec:
     seats: tuple[str, ...] = ()
     invoice_allowed: bool | None = None
     """As the show says when None."""
+    fares: tuple[Fare, ...] = ()
+    """What each kind of visitor pays, the usual one first; empty where everybody pays the price."""
+    accessible: bool = False
+    """Whether these seats are given only to those who ask for them."""
+    areas: tuple[AreaSpec, ...] = ()
 
     @cached_property
     def text_id(self) -> str:
         return str(self.zone_id)
+
+    def fare(self, wanted: str | None) -> tuple[str, str | None, Money] | None:
+        """Key, name and price of a fare, the usual one if none is wanted; None if the zone has no such fare."""
+        if not self.fares:
+            return (FULL_FARE, None, self.price) if wanted in (None, FULL_FARE) else None
+        found = self.fares[0] if wanted is None else next((fare for fare in self.fares if fare.fare == wanted), None)
+        if found is None:
+            return None
+        return found.fare, found.name if len(self.fares) > 1 else None, found.price
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +194,18 @@ class Layout:
         return str(self.show_id)
 
     @cached_property
+    def areas(self) -> dict[UUID, tuple[AreaSpec, ZoneSpec]]:
+        """Every area with its price zone."""
+        return {area.area_id: (area, zone) for zone in self.specs for area in zone.areas}
+
+    @cached_property
+    def area_states(self) -> tuple[Area, ...]:
+        return tuple(
+            Area(area_id=area.area_id, name=area.name, zone_id=zone.zone_id, capacity=area.capacity)
+            for area, zone in self.areas.values()
+        )
+
+    @cached_property
     def text_organisation(self) -> str:
         return str(self.organisation)
 
@@ -219,7 +254,13 @@ def offers(seats: Seats, zones: Sequence[ZoneSpec], locale: str) -> tuple[Offers
     """What is for sale, and the zones with their number of seats. Raises what `assign` raises."""
     assigned = assign(seats, zones)
     summary = tuple(
-        PriceZone(zone_id=zone.zone_id, name=zone.name, price=zone.price, seats=assigned.counts[zone.zone_id])
+        PriceZone(
+            zone_id=zone.zone_id,
+            name=zone.name,
+            price=zone.price,
+            seats=assigned.counts[zone.zone_id],
+            fares=zone.fares,
+        )
         for zone in zones
     )
     return Offers(assigned, locale), summary

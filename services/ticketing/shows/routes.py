@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -37,6 +38,7 @@ from services.ticketing.shows.schemas import (
     ShowPatch,
     ShowStarted,
     ShowSummary,
+    ZoneIn,
     ZonesIn,
 )
 from services.ticketing.shows.seatmap import SeatMaps
@@ -90,6 +92,7 @@ async def create_show(body: ShowIn, tx: Tx, once: Once, board: TheBoard, caller:
             hold_seconds=body.hold_seconds,
             payment_seconds=body.payment_seconds,
             zones=[zone.spec() for zone in body.price_zones],
+            named=_ids(body.price_zones),
         )
         return ShowOut.of(layout)
 
@@ -117,8 +120,8 @@ async def set_price_zones(
     show_id: UUID, body: ZonesIn, seen: IfMatch, tx: Tx, board: TheBoard, caller: Editor, response: Response
 ) -> ShowOut:
     """Replaces the price zones (TKT-9). Holds that exist keep their prices."""
-    zones = [zone.spec() for zone in body.price_zones]
-    layout = await commands.set_price_zones(tx, board, caller.staff_organisation, show_id, zones, seen)
+    zones, named = [zone.spec() for zone in body.price_zones], _ids(body.price_zones)
+    layout = await commands.set_price_zones(tx, board, caller.staff_organisation, show_id, zones, seen, named=named)
     return _answer(layout, response)
 
 
@@ -248,6 +251,10 @@ async def read_seats(request: Request) -> Response:
         return Response(status_code=304, headers=headers)
     body = view.compact if request.query_params.get("format") == "compact" else view.full
     return Response(body, headers=headers, media_type="application/json")
+
+
+def _ids(zones: Sequence[ZoneIn]) -> list[UUID]:
+    return [key for zone in zones for key in zone.ids]
 
 
 def _own(caller: Caller) -> UUID | None:

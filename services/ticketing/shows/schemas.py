@@ -7,14 +7,14 @@ from itertools import islice
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 from uuid_utils.compat import uuid7
 
 from chassis.texts import STORABLE
 from contracts.money import Currency
-from contracts.ticketing import ShowStatus
+from contracts.ticketing import Fare, ShowStatus
 from services.ticketing.schemas import Body, Moment, Name, Price, PrintedTwice, Seat
-from services.ticketing.shows.layout import Layout, ZoneSpec
+from services.ticketing.shows.layout import AreaSpec, Layout, ZoneSpec
 from services.ticketing.shows.tables import Show
 
 MAX_ZONES = 500
@@ -25,19 +25,68 @@ Category = Annotated[str, Field(max_length=1_000), STORABLE]
 Period = Annotated[int, Field(ge=1, le=30 * 86400)]
 
 
-class ZoneIn(Body):
+class FareIn(Body):
+    fare: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+    """Short and lasting, such as `child`; people read the name."""
     name: Name
     price: Price
+
+
+class AreaIn(Body):
+    area_id: UUID | None = None
+    """Of an area that gets another name; one that keeps its name is known by it."""
+    name: Name
+    capacity: Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class ZoneIn(Body):
+    zone_id: UUID | None = None
+    """Of a zone that gets another name; one that keeps its name is known by it."""
+    name: Name
+    price: Price | None = None
+    """What everybody pays; where there are fares, that of the first one."""
+    fares: Annotated[list[FareIn], Field(max_length=20, default_factory=list)]
+    """What each kind of visitor pays, the usual one first."""
     categories: Annotated[list[Category], Field(max_length=100_000, default_factory=list)]
     """Categories of the hall's plan that are sold at this price."""
     seats: Annotated[list[Seat], Field(max_length=100_000, default_factory=list)]
     """Single seats that are, whatever their category's price."""
+    areas: Annotated[list[AreaIn], Field(max_length=200, default_factory=list)]
+    """Places that nobody chooses one by one: standing room, kinds of tickets."""
+    accessible: bool = False
+    """Whether the best available are chosen from these seats only when somebody asks for accessible ones."""
     invoice_allowed: bool | None = None
     """Whether "Order an invoice" is offered for these tickets (ORD-39, SET-1); as the show says if null."""
 
+    @model_validator(mode="after")
+    def _has_one_price(self) -> ZoneIn:
+        if self.fares:
+            if self.price not in (None, self.fares[0].price):
+                raise ValueError("the price of a zone with fares is that of its first fare")
+            self.price = self.fares[0].price
+        if self.price is None:
+            raise ValueError("a zone needs a price, or fares")
+        return self
+
+    @property
+    def ids(self) -> list[UUID]:
+        """Those of the zone and its areas that staff sent."""
+        return [key for key in (self.zone_id, *(area.area_id for area in self.areas)) if key is not None]
+
     def spec(self) -> ZoneSpec:
-        categories, seats = tuple(self.categories), tuple(self.seats)
-        return ZoneSpec(uuid7(), self.name, self.price.money(), categories, seats, self.invoice_allowed)
+        if self.price is None:
+            raise ValueError("a zone without a price was let in")
+        return ZoneSpec(
+            self.zone_id or uuid7(),
+            self.name,
+            self.price.money(),
+            tuple(self.categories),
+            tuple(self.seats),
+            self.invoice_allowed,
+            fares=tuple(Fare(fare=fare.fare, name=fare.name, price=fare.price.money()) for fare in self.fares),
+            accessible=self.accessible,
+            areas=tuple(AreaSpec(area.area_id or uuid7(), area.name, area.capacity) for area in self.areas),
+        )
 
 
 Zones = Annotated[list[ZoneIn], Field(max_length=MAX_ZONES)]
@@ -85,6 +134,18 @@ class AssignIn(Body):
     """Of the zone; a new zone is named by its price if there is none."""
 
 
+class FareOut(Body):
+    fare: str
+    name: str
+    price: Price
+
+
+class AreaOut(Body):
+    area_id: UUID
+    name: str
+    capacity: int
+
+
 class ZoneOut(Body):
     zone_id: UUID
     name: str
@@ -93,6 +154,9 @@ class ZoneOut(Body):
     categories: list[str]
     seats: list[str]
     invoice_allowed: bool | None
+    fares: list[FareOut]
+    accessible: bool
+    areas: list[AreaOut]
 
 
 class ShowOut(Body):
@@ -137,6 +201,12 @@ class ShowOut(Body):
                     categories=list(zone.categories),
                     seats=list(zone.seats),
                     invoice_allowed=zone.invoice_allowed,
+                    fares=[
+                        FareOut(fare=fare.fare, name=fare.name, price=Price(**fare.price.model_dump()))
+                        for fare in zone.fares
+                    ],
+                    accessible=zone.accessible,
+                    areas=[AreaOut(area_id=a.area_id, name=a.name, capacity=a.capacity) for a in zone.areas],
                 )
                 for zone in layout.specs
             ],

@@ -1,12 +1,13 @@
-"""Tables of shows and their price zones."""
+"""Tables of shows, their price zones and areas."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, func
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.ticketing.base import Base
@@ -57,3 +58,28 @@ class PriceZoneRow(Base):
     seats: Mapped[list[str]] = mapped_column(ARRAY(Text))
     invoice_allowed: Mapped[bool | None]
     """Whether these tickets may be ordered by invoice (ORD-39); as the show says when null."""
+    fares: Mapped[list[dict[str, Any]]] = mapped_column(JSON, server_default="[]")
+    """What each kind of visitor pays, the usual one first; empty where everybody pays the price."""
+    accessible: Mapped[bool] = mapped_column(server_default="false")
+    """Whether these seats are given only to those who ask for them."""
+
+
+class AreaRow(Base):
+    """Places that nobody chooses one by one. `taken` counts those that are held or sold; the check is what keeps the
+    last place from being had by two."""
+
+    __tablename__ = "area"
+    __table_args__ = (
+        CheckConstraint("taken >= 0 AND taken <= capacity", name="taken"),
+        Index(None, "show_id"),
+        {"postgresql_with": {"fillfactor": "50"}},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    show_id: Mapped[UUID] = mapped_column(ForeignKey("show.id", ondelete="CASCADE"))
+    zone_id: Mapped[UUID]
+    position: Mapped[int]
+    name: Mapped[str]
+    capacity: Mapped[int]
+    taken: Mapped[int] = mapped_column(server_default="0")

@@ -21,13 +21,21 @@ from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Answer, Request
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
-from services.ticketing.shows.tables import PriceZoneRow, Show
+from services.ticketing.shows.tables import AreaRow, PriceZoneRow, Show
 from tests.ticketing.plans import plan
 
 
-async def make_show(db: Database, rows: int = 1, seats: int = 10, status: str = "on_sale", days: float = 9) -> Layout:
-    """A show of an organisation of its own; seats `1-1`, `1-2`, ..."""
-    organisation, hall_id, show_id = uuid4(), uuid4(), uuid4()
+async def make_show(
+    db: Database,
+    rows: int = 1,
+    seats: int = 10,
+    status: str = "on_sale",
+    days: float = 9,
+    areas: Sequence[int] = (),
+    fares: Sequence[tuple[str, int]] = (),
+) -> Layout:
+    """A show of an organisation of its own; seats `1-1`, `1-2`, ..., and areas of so many places."""
+    organisation, hall_id, show_id, zone_id = uuid4(), uuid4(), uuid4(), uuid4()
     async with db.as_worker() as session:
         document = orjson.dumps(plan(rows, seats)).decode()
         session.add(Hall(id=hall_id, organisation=organisation, name="H", plan=document, seats=rows * seats))
@@ -48,7 +56,7 @@ async def make_show(db: Database, rows: int = 1, seats: int = 10, status: str = 
         await session.flush()
         session.add(
             PriceZoneRow(
-                id=uuid4(),
+                id=zone_id,
                 organisation=organisation,
                 show_id=show_id,
                 position=0,
@@ -56,7 +64,20 @@ async def make_show(db: Database, rows: int = 1, seats: int = 10, status: str = 
                 price_minor=10_000,
                 categories=["Партер"],
                 seats=[],
+                fares=[{"fare": key, "name": key.title(), "minor": minor} for key, minor in fares],
             )
+        )
+        session.add_all(
+            AreaRow(
+                id=uuid4(),
+                organisation=organisation,
+                show_id=show_id,
+                zone_id=zone_id,
+                position=position,
+                name=f"Area {position}",
+                capacity=capacity,
+            )
+            for position, capacity in enumerate(areas)
         )
     return await board_of(db).get(show_id)
 
