@@ -1,7 +1,7 @@
 """Structured logs: one JSON object a line in production, readable lines on a terminal.
 
 Never log message bodies, card data or whole requests; ids are enough to find the rest. What opens something, in the
-address of a link for instance, is taken out of every line, also of those that libraries write.
+address of a link for instance, and mail addresses are taken out of every line, also of those that libraries write.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ SECRETS = re.compile(
     # Whatever else is long, mixed and stands where an address has its secret.
     r"|(?<=[/=])(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{22,}"
 )
+ADDRESSES = re.compile(r"(?<![\w/.:+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[^\W\d]{2,}")
+"""Mail addresses, but not the user and host of a server's address."""
 VALUES = re.compile(
     r"(DETAIL|invalid UUID|invalid input (?:for query argument \$\d+|syntax for type [\w ]+))"
     r'[: ](?:\\.|[^"\\\n])*'
@@ -89,7 +91,7 @@ def _add_request_id(_: Any, __: str, line: structlog.typing.EventDict) -> struct
 def _hide_secrets(_: Any, __: str, line: Any) -> Any:
     if not isinstance(line, str):
         return line
-    return VALUES.sub(r"\1: withheld", SECRETS.sub("[secret]", line))
+    return VALUES.sub(r"\1: withheld", ADDRESSES.sub("[address]", SECRETS.sub("[secret]", line)))
 
 
 def _name_service(service: str) -> structlog.typing.Processor:

@@ -216,6 +216,7 @@ class Courier:
 
         await _until_recorded(record)
         db.nudge()
+        # What the server said is kept with the attempt: servers like to repeat whom they refuse.
         log.info(
             f"message {status}",
             message_id=str(message.message_id),
@@ -223,7 +224,6 @@ class Courier:
             template=message.template,
             channel=str(to.channel),
             attempts=message.attempts,
-            detail=detail,
         )
 
     async def _later(self, db: Database, message: Claimed, to: Target, detail: str) -> None:
@@ -232,7 +232,7 @@ class Courier:
             return
         metrics.RETRIES.labels(to.channel).inc()
         await self._again(db, message, backoff(message.attempts, *RETRY_SECONDS), detail, counted=True)
-        log.info("message waits", message_id=str(message.message_id), template=message.template, detail=detail)
+        log.info("message waits", message_id=str(message.message_id), template=message.template)
 
     async def _again(self, db: Database, message: Claimed, pause: float, detail: str, *, counted: bool) -> None:
         async def record() -> None:
