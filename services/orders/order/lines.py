@@ -12,6 +12,8 @@ from services.orders.catalogue.tables import Offer
 from services.orders.order.tables import Order, OrderLine
 from services.orders.process.line import Line, Return
 
+MOST_LINES = 2000
+"""Of one order."""
 GIVEN_BY = {
     LineKind.SEAT: GivenBy.TICKETING,
     LineKind.PLACE: GivenBy.TICKETING,

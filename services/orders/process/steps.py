@@ -16,7 +16,7 @@ from services.orders.process.commands import (
     TellCancelled,
     TellTakenBack,
 )
-from services.orders.process.line import Return
+from services.orders.process.line import Line, Return
 from services.orders.process.settle import let_go, replace_lines, sale, settle
 from services.orders.process.state import CancelReason, Delivery, State
 
@@ -35,9 +35,15 @@ def pay(state: State) -> Decision:
     state = let_go(
         replace(state, stage=FunnelStage.PAID, sold=True, due_at=None, cancelled_from=None, cancel_reason=None)
     )
+    state = replace(state, lines=tuple(map(_opened, state.lines)))
     if state.has_tickets:
         return replace(state, delivery=Delivery.REQUESTED), (*sale(state), Tell(About.PAID), *enrol(state))
     return state, (*sale(state), Tell(About.PAID), *enrol(state), Tell(About.CONFIRMED))
+
+
+def _opened(line: Line) -> Line:
+    """A course is open from the moment it is paid."""
+    return replace(line, given=line.quantity) if line.kind == LineKind.COURSE else line
 
 
 def enrol(state: State) -> Commands:
