@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from chassis.concurrency import IfMatch, set_etag
 from chassis.edge import Caller, Tx, WorkerTx, staff
 from chassis.problems import raises
-from chassis.texts import STORABLE
+from chassis.texts import NAMING, STORABLE
 from contracts.accounts import BACK_OFFICE
 from contracts.money import Money
 from services.crm.customers import edits, merge, queries, split
@@ -30,7 +30,7 @@ def _a_birthday(value: date) -> date:
 
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), STORABLE]
-Name = Annotated[Words, Field(min_length=1)]
+Name = Annotated[Words, Field(min_length=1), NAMING]
 Birthday = Annotated[date, Field(ge=date(1900, 1, 1)), AfterValidator(_a_birthday)]
 
 

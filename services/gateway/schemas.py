@@ -8,23 +8,17 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from chassis.people import normalise_phone
-from chassis.texts import ONE_LINE
+from chassis.people import ANYWHERE, phone_to_keep
+from chassis.texts import ONE_LINE, Named
 from contracts.accounts import Role
 from services.gateway.passwords import LONGEST, SHORTEST
 
-ANYWHERE = "ZZ"
-"""No country: numbers must name theirs."""
-
 
 def _number(raw: str) -> str:
-    number = normalise_phone(raw, ANYWHERE)
-    if number is None:
-        raise ValueError("write the number with its country, such as +380671112233")
-    return number
+    return phone_to_keep(raw, ANYWHERE)
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), ONE_LINE]
+Name = Named
 Email = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=254)]
 Phone = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=3, max_length=40), ONE_LINE, AfterValidator(_number)

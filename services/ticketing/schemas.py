@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from chassis.texts import STORABLE
+from chassis.texts import NAMING, STORABLE
 from contracts.money import Currency, Money
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
@@ -19,7 +19,7 @@ def _in_range(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), STORABLE]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), NAMING]
 Seat = Annotated[str, StringConstraints(min_length=1, max_length=200), STORABLE]
 Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 Minor = Annotated[int, Field(ge=0, le=10**12)]

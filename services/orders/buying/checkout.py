@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.edge import Caller
 from chassis.problems import Invalid
+from chassis.texts import ONE_LINE
 from contracts.orders import FunnelStage, LineKind, PaymentMethod
 from services.orders.buying.contacts import Contact, Person, contact, reachable, region_of
 from services.orders.buying.quotes import Quote
@@ -19,7 +20,7 @@ from services.orders.buying.sale import still_sold
 from services.orders.catalogue.tables import Offer
 from services.orders.errors import HoldOver, IdTaken, InvoiceNotOffered, NotPossibleNow
 from services.orders.order import Cause, changed, create_order, happen, load
-from services.orders.order.lines import hold_lines, offer_line, replace_lines
+from services.orders.order.lines import offer_line, replace_lines, seat_line
 from services.orders.order.tables import Order
 from services.orders.process import happenings as h
 from services.orders.settings import Settings
@@ -31,7 +32,7 @@ Locale = Literal["en", "uk", "pl", "ru"]
 class SeatHolder(Person):
     """Who will hold the ticket of one seat (ORD-4)."""
 
-    seat: str
+    seat: Annotated[str, Field(max_length=200), ONE_LINE]
 
 
 class Buying(BaseModel):
@@ -42,7 +43,7 @@ class Buying(BaseModel):
     customer: Person
     payment_method: Literal["card", "invoice"] = "card"
     locale: Locale = "en"
-    return_url: str | None = Field(default=None, max_length=500)
+    return_url: Annotated[str, Field(max_length=500), ONE_LINE] | None = None
     """Where the card page sends the buyer back; only our own pages."""
 
 
@@ -89,7 +90,10 @@ async def check_out(session: AsyncSession, quote: Quote, body: Checkout, caller:
         await changed(session, order, "checked_out_again", cause, payment_method=body.payment_method)
         return order
     order.show_id, order.title, order.starts_at = quote.show_id, quote.show_name, quote.starts_at
-    lines = replace_lines(order, hold_lines(order, quote.hold_id, quote.show_id, quote.seats, quote.places))
+    lines = replace_lines(
+        order,
+        (seat_line(order, i, s.seat, s.label, s.zone_name, s.minor) for i, s in enumerate(quote.seats)),
+    )
     _name_participants(order, holders, customer)
     await happen(
         session, order, h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings, quote.payment_seconds)), cause

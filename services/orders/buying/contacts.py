@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.people import normalise_email, normalise_phone
+from chassis.people import normalise_email, phone_to_keep
+from chassis.texts import ONE_LINE, Named
 from services.orders.errors import BadContact
 from services.orders.known import Organisation
 
@@ -18,9 +20,9 @@ class Person(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    name: str = Field(min_length=1, max_length=200)
-    email: str | None = Field(default=None, max_length=254)
-    phone: str | None = Field(default=None, max_length=40)
+    name: Named
+    email: Annotated[str, Field(max_length=254), ONE_LINE] | None = None
+    phone: Annotated[str, Field(max_length=40), ONE_LINE] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ def contact(person: Person, region: str, who: str) -> Contact:
         if email is None:
             raise BadContact(f"The e-mail address of {who} is not valid.", field="email")
     if person.phone:
-        phone = normalise_phone(person.phone, region)
-        if phone is None:
-            raise BadContact(f"The phone number of {who} is not valid in {region}.", field="phone")
+        try:
+            phone = phone_to_keep(person.phone, region)
+        except ValueError as reason:
+            raise BadContact(f"The phone number of {who} {reason}.", field="phone") from None
     return Contact(person.name, email, phone)
 
 

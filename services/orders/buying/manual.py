@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
+from chassis.texts import NAMING, ONE_LINE
 from contracts.orders import PaymentMethod
 from services.orders.buying.checkout import Locale
 from services.orders.buying.contacts import Person, contact, region_of
@@ -26,10 +28,10 @@ class ManualCustomer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    last_name: str = Field(min_length=1, max_length=100)
-    first_name: str = Field(default="", max_length=100)
-    email: str | None = Field(default=None, max_length=254)
-    phone: str | None = Field(default=None, max_length=40)
+    last_name: Annotated[str, Field(min_length=1, max_length=100), NAMING]
+    first_name: Annotated[str, Field(max_length=99), ONE_LINE] = ""
+    email: Annotated[str, Field(max_length=254), ONE_LINE] | None = None
+    phone: Annotated[str, Field(max_length=40), ONE_LINE] | None = None
 
 
 class ManualOrder(BaseModel):

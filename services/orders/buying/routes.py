@@ -18,6 +18,7 @@ from chassis.idempotency import Once
 from chassis.intake import takes
 from chassis.logging import get_logger
 from chassis.problems import Forbidden, raises
+from chassis.texts import STORABLE
 from contracts.orders import FunnelStage
 from services.orders.access import (
     GROUP_BYTES,
@@ -136,7 +137,7 @@ async def open_order(request: Request, order_id: UUID, caller: Anybody, key: Key
 class Cancel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    reason: str = Field(default="", max_length=500)
+    reason: Annotated[str, Field(max_length=500), STORABLE] = ""
     """In the person's own words."""
 
 

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from chassis import outbox
 from chassis.patches import changes
+from chassis.texts import NAMING, Named
 from contracts.money import Money
 from contracts.orders import OfferChanged, OfferKind, OfferPublished
 from services.orders.catalogue.tables import Offer
@@ -35,13 +36,13 @@ class NewOffer(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     kind: OfferKind
-    sku: str = Field(min_length=1, max_length=64)
-    name: str = Field(min_length=1, max_length=200)
+    sku: Annotated[str, Field(min_length=1, max_length=64), NAMING]
+    name: Named
     price: Price
     invoice_allowed: bool = False
     """Whether "Order an invoice" is offered (ORD-39)."""
     on_sale: bool = True
-    group: str | None = Field(default=None, min_length=1, max_length=200)
+    group: Named | None = None
     """The group that students of a course join (ORD-50)."""
 
 
@@ -50,11 +51,11 @@ class OfferChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
-    name: str | None = Field(default=None, min_length=1, max_length=200)
+    name: Named | None = None
     price_minor: int | None = Field(default=None, ge=0, le=DEAREST)
     invoice_allowed: bool | None = None
     on_sale: bool | None = None
-    group: str | None = Field(default=None, min_length=1, max_length=200)
+    group: Named | None = None
 
 
 async def publish_offer(session: AsyncSession, organisation: UUID, body: NewOffer) -> Offer:

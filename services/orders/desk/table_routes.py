@@ -14,6 +14,7 @@ from chassis.concurrency import IfMatch, set_etag
 from chassis.edge import Caller, Tx
 from chassis.logging import get_logger
 from chassis.problems import raises
+from chassis.texts import ONE_LINE
 from contracts.money import Money
 from services.orders.access import Config, Db, MoneyStaff, Staff
 from services.orders.courses.commands import students
@@ -145,7 +146,12 @@ class StudentList(BaseModel):
 
 
 @router.get("/enrolments")
-async def student_list(caller: Staff, tx: Tx, offer_id: UUID | None = None, group: str | None = None) -> StudentList:
+async def student_list(
+    caller: Staff,
+    tx: Tx,
+    offer_id: UUID | None = None,
+    group: Annotated[str, Query(max_length=200), ONE_LINE] | None = None,
+) -> StudentList:
     """The students, of one course or group or of all (ORD-50, REG-12)."""
     found = await students(tx, caller.staff_organisation, offer_id, group)
     items = [
