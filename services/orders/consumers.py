@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from collections import Counter
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -15,11 +15,12 @@ from contracts import ticketing
 from contracts.accounts import AccountState, OrganisationState
 from contracts.envelope import Event
 from contracts.notifications import MessageBounced, MessageFailed
+from contracts.orders import FunnelStage, LineKind
 from contracts.ticketing import HoldEnd
 from services.orders.buying.contacts import region_of
 from services.orders.known import Account, Organisation, Show, Undelivered
-from services.orders.order import Cause, changed, create_order, happen, load
-from services.orders.order.lines import replace_lines, seat_line
+from services.orders.order import Cause, changed, create_order, happen, load, order_of_hold
+from services.orders.order.lines import hold_lines, replace_lines
 from services.orders.order.shows import rename
 from services.orders.order.tables import Order
 from services.orders.process import Happening
@@ -55,20 +56,21 @@ async def hold_placed(session: AsyncSession, event: Event[ticketing.HoldPlaced])
         starts_at=show.starts_at if show and newer else hold.starts_at,
         account_id=hold.account_id,
     )
+    if order.merged_into is not None:
+        return
     lines: tuple[Line, ...] = ()
     if order.stage is None:
         account = await session.get(Account, hold.account_id) if hold.account_id else None
         if account is not None:
             await _name_customer(session, order, account)
-        rows = (seat_line(order, i, s.seat, s.label, s.zone_name, s.price.minor) for i, s in enumerate(hold.seats))
-        lines = replace_lines(order, rows)
+        lines = replace_lines(order, hold_lines(order, hold.hold_id, hold.show_id, hold.seats, hold.places))
     await happen(session, order, h.HoldPlaced(lines=lines), TICKETING)
 
 
 @consumer.on(ticketing.HoldExtended)
 async def hold_extended(session: AsyncSession, event: Event[ticketing.HoldExtended]) -> None:
     hold = event.data
-    await _tell(session, hold.hold_id, h.HoldExtended(pay_by=hold.pay_by))
+    await _tell(session, await order_of_hold(session, hold.hold_id), h.HoldExtended(pay_by=hold.pay_by))
 
 
 @consumer.on(ticketing.HoldLapsed)
@@ -77,37 +79,75 @@ async def hold_lapsed(session: AsyncSession, event: Event[ticketing.HoldLapsed])
     hold = event.data
     if event.organisation is None:
         return
-    order = await create_order(session, hold.hold_id, event.organisation, currency=hold.currency, show_id=hold.show_id)
-    await happen(session, order, h.HoldLapsed(), TICKETING)
+    order = await order_of_hold(session, hold.hold_id) or await create_order(
+        session, hold.hold_id, event.organisation, currency=hold.currency, show_id=hold.show_id
+    )
+    await happen(session, order, h.HoldLapsed(hold=hold.hold_id), TICKETING)
 
 
 @consumer.on(ticketing.HoldReleased)
 async def hold_released(session: AsyncSession, event: Event[ticketing.HoldReleased]) -> None:
-    by_expiry = event.data.reason is HoldEnd.EXPIRED
-    await _tell(session, event.data.hold_id, h.HoldReleased(by_expiry=by_expiry))
+    hold = event.data
+    order = await order_of_hold(session, hold.hold_id)
+    if order is not None and hold.remaining and order.stage in (None, FunnelStage.INTERESTED):
+        await _let_go_in_part(session, order, hold)
+    else:
+        await _tell(session, order, h.HoldReleased(by_expiry=hold.reason is HoldEnd.EXPIRED))
+
+
+async def _let_go_in_part(session: AsyncSession, order: Order, hold: ticketing.HoldReleased) -> None:
+    """The interest is smaller by these seats and places. A checkout that follows has its lines from its own quote."""
+    if sum(line.quantity for line in order.lines) <= hold.remaining:
+        return
+    gone = {f"{places.area}:{places.fare}": places.quantity for places in hold.places}
+    gone |= dict.fromkeys(hold.seats, 1)
+    for line in list(order.lines):
+        name = line.reference if line.kind == LineKind.SEAT else f"{line.reference}:{line.fare}"
+        left = line.quantity - gone.get(name, 0)
+        if left > 0:
+            line.quantity, line.total = left, line.unit_price * left
+        else:
+            order.lines.remove(line)
+    order.total = sum(line.total for line in order.lines)
+    await changed(session, order, "seats_let_go", TICKETING)
 
 
 @consumer.on(ticketing.HoldConversionRefused)
 async def conversion_refused(session: AsyncSession, event: Event[ticketing.HoldConversionRefused]) -> None:
-    await _tell(session, event.data.hold_id, h.ConversionRefused(reason=event.data.reason))
+    hold = event.data
+    order = await order_of_hold(session, hold.order_id or hold.hold_id)
+    await _tell(session, order, h.ConversionRefused(hold=hold.hold_id, reason=hold.reason))
 
 
 @consumer.on(ticketing.TicketsIssued)
 async def tickets_issued(session: AsyncSession, event: Event[ticketing.TicketsIssued]) -> None:
-    order = await load(session, event.data.order_id)
+    issued = event.data
+    order = await load(session, issued.order_id)
     if order is None:
         return
-    numbers = {ticket.seat: ticket.number for ticket in event.data.tickets}
+    hold = issued.hold_id or issued.order_id
+    numbers = {ticket.seat: ticket.number for ticket in issued.tickets if ticket.seat}
     for line in order.lines:
-        line.ticket_number = numbers.get(line.reference, line.ticket_number)
-    order.documents = [{"recipient": document.recipient.name, "url": document.url} for document in event.data.documents]
-    await happen(session, order, h.TicketsIssued(), TICKETING)
+        if line.hold_id == hold and line.kind == LineKind.SEAT:
+            line.ticket_number = numbers.get(line.reference, line.ticket_number)
+    others = [document for document in order.documents if document.get("hold", str(order.id)) != str(hold)]
+    order.documents = others + [
+        {"recipient": document.recipient.name, "url": document.url, "hold": str(hold)} for document in issued.documents
+    ]
+    await happen(session, order, h.TicketsIssued(hold=hold), TICKETING)
 
 
 @consumer.on(ticketing.TicketsVoided)
 async def tickets_voided(session: AsyncSession, event: Event[ticketing.TicketsVoided]) -> None:
-    seats = tuple(ticket.seat for ticket in event.data.tickets)
-    await _tell(session, event.data.order_id, h.TicketsVoided(request_id=event.data.request_id, seats=seats))
+    void = event.data
+    places = Counter(ticket.line_id for ticket in void.tickets if not ticket.seat and ticket.line_id)
+    happening = h.TicketsVoided(
+        hold=void.hold_id or void.order_id,
+        request_id=void.request_id,
+        seats=tuple(ticket.seat for ticket in void.tickets if ticket.seat),
+        places=tuple(places.items()),
+    )
+    await _tell(session, await load(session, void.order_id), happening)
 
 
 @consumer.on(MessageFailed, MessageBounced)
@@ -128,11 +168,9 @@ async def not_delivered(session: AsyncSession, event: Event[MessageFailed | Mess
     await session.execute(insert(Undelivered).values(values).on_conflict_do_nothing())
 
 
-async def _tell(session: AsyncSession, order_id: UUID, happening: Happening) -> Order | None:
-    order = await load(session, order_id)
+async def _tell(session: AsyncSession, order: Order | None, happening: Happening) -> None:
     if order is not None:
         await happen(session, order, happening, TICKETING)
-    return order
 
 
 @consumer.on(*OrganisationState.types())

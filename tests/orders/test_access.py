@@ -56,7 +56,7 @@ async def test_the_page_of_an_order(stage: Stage) -> None:
     await stage.webhook(answer.json["payment"]["payment_id"])
     await stage.confirmed(hold.hold_id)
     page = await stage.call("GET", f"/orders/{hold.hold_id}?key={key}", headers=as_browser)
-    assert "http://tickets.test/documents/abc" in page.text
+    assert f"http://tickets.test/documents/{hold.hold_id}" in page.text
     assert "/pay?key=" not in page.text
 
 

@@ -223,7 +223,7 @@ async def test_the_card_shows_everything(stage: Stage) -> None:
     assert (payment["payment_system"], payment["stage"]) == ("sandbox", "received")
     assert [line["participant"]["name"] for line in card["lines"]] == ["Марія Заньковецька"] * 2
     assert all(line["ticket_number"].startswith("T-") for line in card["lines"])
-    assert card["documents"][0]["url"] == "http://tickets.test/documents/abc"
+    assert card["documents"][0]["url"] == f"http://tickets.test/documents/{card['id']}"
 
 
 async def test_what_people_registered_is_shown_beside_what_was_typed(stage: Stage) -> None:

@@ -32,10 +32,11 @@ class Hold:
     quote: str
     until: datetime
     starts_at: datetime
+    places: tuple[ticketing.HeldPlaces, ...] = ()
 
     @property
     def total(self) -> int:
-        return sum(seat.price.minor for seat in self.seats)
+        return _total(self.seats, self.places)
 
     @property
     def placed(self) -> ticketing.HoldPlaced:
@@ -45,6 +46,7 @@ class Hold:
             show_name="Лісова пісня",
             starts_at=self.starts_at,
             seats=self.seats,
+            places=self.places,
             total=Money(minor=self.total, currency="UAH"),
             expires_at=self.until,
         )
@@ -91,6 +93,7 @@ class Ticketing:
         seconds: float = 600,
         zone: str = "Партер",
         starts_in: timedelta = timedelta(days=7),
+        places: int = 0,
     ) -> Hold:
         hold_id = uuid7()
         until = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -104,6 +107,17 @@ class Ticketing:
             )
             for number in range(1, seats + 1)
         )
+        standing = ticketing.HeldPlaces(
+            area=uuid4(),
+            label="Танцпол",
+            zone_id=uuid4(),
+            zone_name="Фан-зона",
+            fare="child",
+            fare_name="Дитячий",
+            quantity=max(places, 1),
+            price=Money(minor=3_333, currency="UAH"),
+        )
+        areas = (standing,) if places else ()
         show_id = show_id or uuid4()
         starts_at = self.dates.setdefault(show_id, until + starts_in)
         claims = {
@@ -112,13 +126,14 @@ class Ticketing:
             "org": str(organisation),
             "show": {"name": "Лісова пісня", "starts_at": starts_at.isoformat()},
             "seats": [seat.model_dump(mode="json") for seat in held],
+            "places": [some.model_dump(mode="json") for some in areas],
             "currency": "UAH",
-            "total": price * seats,
+            "total": _total(held, areas),
             "invoice": invoice,
             "hold_until": int(until.timestamp()),
         }
         quote = self.signer.sign(claims, ttl_seconds=seconds, audience="quote")
-        return Hold(hold_id, organisation, show_id, held, quote, until, starts_at)
+        return Hold(hold_id, organisation, show_id, held, quote, until, starts_at, areas)
 
     async def hear(self, event: Event[Any]) -> None:
         data = event.data
@@ -141,29 +156,38 @@ class Ticketing:
             await self.publish(_released(data, ticketing.HoldEnd.ANNULLED), event.organisation)
 
     async def convert(self, event: Event[Any]) -> None:
+        """Each hold of the order by itself."""
         data = event.data
-        seats = [line for line in data.lines if line.kind is orders.LineKind.SEAT]
-        if data.order_id in self.refusing:
+        lines = [line for line in data.lines if line.given_by is orders.GivenBy.TICKETING]
+        for hold in dict.fromkeys(line.hold_id for line in lines):
+            await self._convert(event, hold, [line for line in lines if line.hold_id == hold])
+
+    async def _convert(self, event: Event[Any], hold: UUID, lines: list[orders.OrderLine]) -> None:
+        data = event.data
+        other = {"hold_id": hold} if hold != data.order_id else {}
+        if data.order_id in self.refusing or hold in self.refusing:
             refused = ticketing.HoldConversionRefused(
-                hold_id=data.order_id,
-                show_id=data.show_id,
-                seats=tuple(line.reference for line in seats),
+                hold_id=hold,
+                order_id=data.order_id if other else None,
+                show_id=lines[0].show_id,
+                seats=tuple(line.reference for line in lines if line.kind is orders.LineKind.SEAT),
                 reason="sold to somebody else",
             )
             await self.publish(refused, event.organisation)
             return
         issued = ticketing.TicketsIssued(
             order_id=data.order_id,
-            show_id=data.show_id,
+            **other,
+            show_id=lines[0].show_id,
             show_name=data.title,
             starts_at=datetime.now(UTC) + timedelta(days=7),
             hall_name="Велика зала",
-            tickets=tuple(_ticket(line) for line in seats),
+            tickets=tuple(_ticket(line) for line in lines for _ in range(line.quantity)),
             documents=(
                 ticketing.TicketDocument(
-                    recipient=ticketing.Holder(name=seats[0].participant.name),
+                    recipient=_ticket(lines[0]).holder,
                     ticket_ids=(),
-                    url="http://tickets.test/documents/abc",
+                    url=f"http://tickets.test/documents/{hold}",
                 ),
             ),
         )
@@ -173,6 +197,7 @@ class Ticketing:
         data = event.data
         voided = ticketing.TicketsVoided(
             order_id=data.order_id,
+            hold_id=data.hold_id,
             show_id=data.show_id,
             show_name="Лісова пісня",
             starts_at=datetime.now(UTC) + timedelta(days=7),
@@ -187,7 +212,8 @@ class Ticketing:
                     holder=ticketing.Holder(name="Somebody"),
                 )
                 for seat in data.seats
-            ),
+            )
+            + tuple(_place(places.line_id) for places in data.places for _ in range(places.quantity)),
             reason=data.reason,
             request_id=data.request_id,
         )
@@ -206,12 +232,31 @@ def _released(data: orders.OrderState, reason: ticketing.HoldEnd) -> ticketing.H
     return ticketing.HoldReleased(hold_id=data.order_id, show_id=data.show_id or uuid4(), seats=seats, reason=reason)
 
 
+def _total(seats: tuple[ticketing.HeldSeat, ...], places: tuple[ticketing.HeldPlaces, ...]) -> int:
+    return sum(seat.price.minor for seat in seats) + sum(some.price.minor * some.quantity for some in places)
+
+
+def _place(line_id: UUID) -> ticketing.Ticket:
+    return ticketing.Ticket(
+        ticket_id=uuid4(),
+        number="T-2",
+        seat="",
+        area=uuid4(),
+        label="Танцпол",
+        zone_name="Фан-зона",
+        price=Money(minor=3_333, currency="UAH"),
+        holder=ticketing.Holder(name="Somebody"),
+        line_id=line_id,
+    )
+
+
 def _ticket(line: orders.OrderLine) -> ticketing.Ticket:
     assert line.participant is not None
     return ticketing.Ticket(
         ticket_id=uuid4(),
         number=f"T-{line.line_id.hex[:8]}",
-        seat=line.reference,
+        seat=line.reference if line.kind is orders.LineKind.SEAT else "",
+        line_id=line.line_id,
         label=line.title,
         zone_name="Партер",
         price=line.unit_price,

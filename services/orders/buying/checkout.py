@@ -20,7 +20,7 @@ from services.orders.buying.sale import still_sold
 from services.orders.catalogue.tables import Offer
 from services.orders.errors import HoldOver, IdTaken, InvoiceNotOffered, NotPossibleNow
 from services.orders.order import Cause, changed, create_order, happen, load
-from services.orders.order.lines import offer_line, replace_lines, seat_line
+from services.orders.order.lines import hold_lines, offer_line, replace_lines
 from services.orders.order.tables import Order
 from services.orders.process import happenings as h
 from services.orders.settings import Settings
@@ -90,10 +90,7 @@ async def check_out(session: AsyncSession, quote: Quote, body: Checkout, caller:
         await changed(session, order, "checked_out_again", cause, payment_method=body.payment_method)
         return order
     order.show_id, order.title, order.starts_at = quote.show_id, quote.show_name, quote.starts_at
-    lines = replace_lines(
-        order,
-        (seat_line(order, i, s.seat, s.label, s.zone_name, s.minor) for i, s in enumerate(quote.seats)),
-    )
+    lines = replace_lines(order, hold_lines(order, quote.hold_id, quote.show_id, quote.seats, quote.places))
     _name_participants(order, holders, customer)
     await happen(
         session, order, h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings, quote.payment_seconds)), cause

@@ -9,18 +9,11 @@ from uuid import UUID
 
 from chassis.keys import KeySet, TokenExpired
 from chassis.problems import Unauthorised
+from contracts.ticketing import HeldPlaces, HeldSeat
 from services.orders.errors import BadQuote, HoldOver
 
 ISSUER = "footlights-ticketing"
 AUDIENCE = "quote"
-
-
-@dataclass(frozen=True, slots=True)
-class QuotedSeat:
-    seat: str
-    label: str
-    zone_name: str
-    minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +23,8 @@ class Quote:
     show_id: UUID
     show_name: str
     starts_at: datetime
-    seats: tuple[QuotedSeat, ...]
+    seats: tuple[HeldSeat, ...]
+    places: tuple[HeldPlaces, ...]
     currency: str
     invoice_allowed: bool
     hold_until: datetime
@@ -65,16 +59,15 @@ def _read(claims: dict[str, Any]) -> Quote:
         show_id=UUID(claims["show_id"]),
         show_name=claims["show"]["name"],
         starts_at=datetime.fromisoformat(claims["show"]["starts_at"]),
-        seats=tuple(
-            QuotedSeat(seat["seat"], seat["label"], seat["zone_name"], int(seat["price"]["minor"]))
-            for seat in claims["seats"]
-        ),
+        seats=tuple(HeldSeat.model_validate(seat) for seat in claims["seats"]),
+        places=tuple(HeldPlaces.model_validate(places) for places in claims.get("places", ())),
         currency=claims["currency"],
         invoice_allowed=bool(claims.get("invoice", False)),
         hold_until=datetime.fromtimestamp(float(claims["hold_until"]), UTC),
         issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),
         payment_seconds=claims.get("payment_seconds"),
     )
-    if not quote.seats or sum(seat.minor for seat in quote.seats) != int(claims["total"]):
-        raise ValueError("the total is not the sum of the seats")
+    total = sum(seat.price.minor for seat in quote.seats) + sum(x.price.minor * x.quantity for x in quote.places)
+    if not (quote.seats or quote.places) or total != int(claims["total"]):
+        raise ValueError("the total is not the sum of what is held")
     return quote

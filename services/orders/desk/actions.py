@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,15 +36,29 @@ async def cancel_order(session: AsyncSession, order: Order, reason: CancelReason
 
 
 async def refund_order(
-    session: AsyncSession, order: Order, line_ids: list[UUID] | None, reason: str, cause: Cause
+    session: AsyncSession,
+    order: Order,
+    line_ids: list[UUID] | None,
+    parts: tuple[h.PartAsked, ...],
+    reason: str,
+    cause: Cause,
 ) -> UUID:
-    """Full or partial refund by lines (ORD-57). Returns the id of the request; the money follows the void tickets."""
+    """Full or partial refund, by lines or parts of lines (ORD-57): the money follows the void tickets.
+
+    Returns the id of the request.
+    """
     request = uuid7()
     lines = tuple(dict.fromkeys(line_ids)) if line_ids is not None else None
-    await happen(session, order, h.RefundAsked(request_id=request, line_ids=lines), cause)
+    await happen(session, order, h.RefundAsked(request_id=request, line_ids=lines, parts=parts), cause)
     texts = [str(line) for line in lines] if lines else None
-    record(session, order, "refund_asked", cause, request_id=str(request), reason=reason, lines=texts)
+    details = {"parts": [_part(part) for part in parts]} if parts else {}
+    record(session, order, "refund_asked", cause, request_id=str(request), reason=reason, lines=texts, **details)
     return request
+
+
+def _part(part: h.PartAsked) -> dict[str, Any]:
+    asked = {"line": str(part.line_id), "quantity": part.quantity, "fee": part.fee or None, "amount": part.amount}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 async def confirm_refund(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import select
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,8 +22,10 @@ from services.orders.buying.manual import ManualOrder, add_order
 from services.orders.desk import actions
 from services.orders.desk.views import HistoryView, NoteView, OrderCard, history_view, note_view
 from services.orders.errors import BadContact, IdTaken, NotPossibleNow, OfferNotFound, RefundNotFound
+from services.orders.order.lines import MOST_LINES
 from services.orders.order.tables import HistoryEntry
 from services.orders.payments.close import close_open_pages
+from services.orders.process.happenings import PartAsked
 
 router = APIRouter(tags=["orders"])
 
@@ -97,12 +99,43 @@ async def mark_paid(
         return await once.run(session, 200, command, headers)
 
 
-class Refund(BaseModel):
+class PartOfLine(BaseModel):
+    """Some of a line, such as one ticket of five; or money alone, while the buyer keeps everything."""
+
     model_config = ConfigDict(extra="forbid")
 
-    line_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=1000)
-    """The lines to refund; without them, everything that is left."""
+    line_id: UUID
+    quantity: int | None = Field(default=None, ge=1)
+    """How many go back; without it, all that are left."""
+    fee_minor: int = Field(default=0, ge=0, le=10**15)
+    """Kept of the price of what goes back."""
+    amount_minor: int | None = Field(default=None, ge=1, le=10**15)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.amount_minor is not None and (self.quantity is not None or self.fee_minor):
+            raise ValueError("an amount is refunded alone, without a quantity or a fee")
+        return self
+
+    @property
+    def asked(self) -> PartAsked:
+        return PartAsked(line_id=self.line_id, quantity=self.quantity, fee=self.fee_minor, amount=self.amount_minor)
+
+
+class Refund(BaseModel):
+    """Of whole lines, of parts of lines, or, without either, of everything that is left."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    line_ids: list[UUID] | None = Field(default=None, min_length=1, max_length=MOST_LINES)
+    lines: list[PartOfLine] = Field(default_factory=list, max_length=MOST_LINES)
     reason: Text = "refund"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.lines and self.line_ids:
+            raise ValueError("name the lines either in line_ids or in lines")
+        return self
 
 
 class RefundAsked(BaseModel):
@@ -111,16 +144,21 @@ class RefundAsked(BaseModel):
 
 
 @router.post("/orders/{order_id}/refunds", status_code=201, response_model=RefundAsked)
+@takes(GROUP_BYTES)
 @raises(NotPossibleNow)
 async def refund(order_id: UUID, body: Refund, caller: MoneyStaff, tx: Tx, once: Once, seen: Seen) -> Response:
-    """Full or partial refund (ORD-57). Tickets become void first, then the money goes back.
+    """Full or partial refund, by lines, quantities or amounts, with or without a fee kept (ORD-57).
+
+    Tickets become void first, then the money goes back.
 
     What came by card goes back by itself, what came by hand when staff have sent it and confirm that.
     """
 
     async def command() -> RefundAsked:
         order = await staff_order(tx, order_id, caller, seen)
-        request_id = await actions.refund_order(tx, order, body.line_ids, body.reason, cause_of(caller))
+        request_id = await actions.refund_order(
+            tx, order, body.line_ids, tuple(part.asked for part in body.lines), body.reason, cause_of(caller)
+        )
         return RefundAsked(request_id=request_id, order=await full_card(tx, order))
 
     return await once.run(tx, 201, command)

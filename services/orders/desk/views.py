@@ -10,12 +10,13 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from contracts.money import Money
-from contracts.orders import FunnelStage, LineKind, OrderLine, PaymentMethod, PaymentStatus
+from contracts.orders import FunnelStage, OrderLine, PaymentMethod, PaymentStatus
 from services.orders.known import Undelivered
 from services.orders.order import links
 from services.orders.order.status import METHOD_LABELS, OrderStatus, label_of, status_of
 from services.orders.order.tables import HistoryEntry, Note, Order
 from services.orders.order.tables import OrderLine as LineRow
+from services.orders.order.told import line_told
 from services.orders.payments.tables import Payment, Refund
 from services.orders.process.state import MANUAL, LineState
 
@@ -240,21 +241,9 @@ def card_view(
 
 
 def _line(order: Order, line: LineRow, registered: dict[str, Registered]) -> LineView:
-    person = (
-        {"name": line.participant_name, "email": line.participant_email, "phone": line.participant_phone}
-        if line.participant_name
-        else None
-    )
     return LineView.model_validate(
         {
-            "line_id": line.id,
-            "kind": LineKind(line.kind),
-            "reference": line.reference,
-            "title": line.title,
-            "quantity": line.quantity,
-            "unit_price": order.money(line.unit_price),
-            "total": order.money(line.total),
-            "participant": person,
+            **line_told(order, line).model_dump(),
             "zone": line.zone,
             "state": LineState(line.state),
             "ticket_number": line.ticket_number,

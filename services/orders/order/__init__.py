@@ -5,6 +5,6 @@ caller's transaction). That lock is what keeps an order's events in order and it
 """
 
 from services.orders.order.happen import Cause, changed, happen, record
-from services.orders.order.load import create_order, load, number_of, state_of
+from services.orders.order.load import create_order, load, number_of, order_of_hold, state_of
 
-__all__ = ["Cause", "changed", "create_order", "happen", "load", "number_of", "record", "state_of"]
+__all__ = ["Cause", "changed", "create_order", "happen", "load", "number_of", "order_of_hold", "record", "state_of"]

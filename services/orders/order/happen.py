@@ -112,7 +112,7 @@ def _story(order: Order, command: Command) -> tuple[str, dict[str, Any]]:
     if isinstance(command, TellTakenBack):
         return "cancelled", {"was_paid": True, "reason": command.reason}
     if isinstance(command, RevokeTickets):
-        return "tickets_revoked", {"seats": list(command.seats), "reason": command.reason}
+        return "tickets_revoked", {"seats": list(command.seats), "reason": command.reason} | _places(command)
     if isinstance(command, TellRefunded):
         return "refunded", {"amount": command.amount, "full": command.full, "lines": _texts(command.line_ids)}
     if isinstance(command, TellPayment | RecordRefundFailed):
@@ -122,6 +122,10 @@ def _story(order: Order, command: Command) -> tuple[str, dict[str, Any]]:
         refund = {"refund_id": str(command.refund)} if command.refund else {}
         return what, details | refund | ({"reason": command.reason} if command.reason else {})
     raise TypeError(f"{command!r} is not told")
+
+
+def _places(command: RevokeTickets) -> dict[str, Any]:
+    return {"places": {str(line): quantity for line, quantity in command.places}} if command.places else {}
 
 
 def _texts(ids: tuple[UUID, ...]) -> list[str]:

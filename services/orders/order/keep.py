@@ -8,6 +8,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.orders import FunnelStage, PaymentStatus
+from services.orders.order.lines import keep_line
 from services.orders.order.tables import Order
 from services.orders.payments.tables import Payment as PaymentRow
 from services.orders.payments.tables import PaymentEvent, Refund
@@ -23,7 +24,7 @@ REFUND_RETRY = timedelta(seconds=30)
 async def keep(session: AsyncSession, order: Order, before: State, after: State, source: str) -> None:
     now = datetime.now(UTC)
     _keep_order(order, after, now)
-    _keep_lines(order, after)
+    _keep_lines(order, before, after)
     log = _keep_payments(order, before, after, now, source)
     _keep_refunds(order, before, after, now)
     if log:
@@ -52,7 +53,7 @@ def _keep_order(order: Order, after: State, now: datetime) -> None:
         "placed_at": after.stage is FunnelStage.AWAITING_PAYMENT or after.sold,
         "held_at": after.payment_status is PaymentStatus.HOLD,
         "paid_at": after.received > 0 or (after.sold and not after.total),
-        "confirmed_at": after.sold and (after.delivery is Delivery.ISSUED or not after.has_seats),
+        "confirmed_at": after.delivered and after.delivery is not Delivery.REFUSED,
         "cancelled_at": after.stage is FunnelStage.CANCELLED,
         "money_refunded_at": after.payment_status is PaymentStatus.MONEY_REFUNDED,
     }
@@ -62,11 +63,12 @@ def _keep_order(order: Order, after: State, now: datetime) -> None:
             setattr(order, name, now)
 
 
-def _keep_lines(order: Order, after: State) -> None:
+def _keep_lines(order: Order, before: State, after: State) -> None:
     rows = {row.id: row for row in order.lines}
+    known = {line.id: line for line in before.lines}
     for line in after.lines:
-        row = rows[line.id]
-        row.state, row.request_id, row.refund_id = line.state, line.request, line.refund
+        if known.get(line.id) != line:
+            keep_line(rows[line.id], line)
 
 
 def _keep_payments(order: Order, before: State, after: State, now: datetime, source: str) -> list[dict[str, object]]:

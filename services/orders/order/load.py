@@ -12,15 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
-from contracts.orders import FunnelStage, LineKind
+from contracts.orders import FunnelStage
 from services.orders import models, process
 from services.orders.errors import IdTaken
+from services.orders.order.lines import line_of
 from services.orders.order.tables import Order
 from services.orders.process.state import (
     CancelReason,
     Delivery,
-    Line,
-    LineState,
     Payment,
     PaymentStage,
     Refund,
@@ -42,6 +41,14 @@ async def load(session: AsyncSession, order_id: UUID, *, lock: bool = True) -> O
         # The parts are read by later statements, so they are at least as new as the lock.
         statement = statement.with_for_update()
     return (await session.scalars(statement)).one_or_none()
+
+
+async def order_of_hold(session: AsyncSession, hold_id: UUID) -> Order | None:
+    """The order of a hold: the one with its id, or the one that took it over."""
+    order = await load(session, hold_id)
+    if order is not None and order.merged_into is not None:
+        return await load(session, order.merged_into)
+    return order
 
 
 async def create_order(session: AsyncSession, order_id: UUID, organisation: UUID, **fields: Any) -> Order:
@@ -78,7 +85,7 @@ def state_of(order: Order) -> process.State:
     """What the pure process sees of the rows."""
     return State(
         stage=FunnelStage(order.stage) if order.stage else None,
-        lines=tuple(map(_line, order.lines)),
+        lines=tuple(map(line_of, order.lines)),
         payments=tuple(map(_payment, order.payments)),
         refunds=tuple(map(_refund, order.refunds)),
         sold=order.sold,
@@ -87,18 +94,6 @@ def state_of(order: Order) -> process.State:
         due_at=order.due_at,
         cancelled_from=FunnelStage(order.cancelled_from) if order.cancelled_from else None,
         cancel_reason=CancelReason(order.cancel_reason) if order.cancel_reason else None,
-    )
-
-
-def _line(row: models.OrderLine) -> Line:
-    return Line(
-        id=row.id,
-        reference=row.reference,
-        amount=row.total,
-        is_seat=row.kind == LineKind.SEAT,
-        state=LineState(row.state),
-        request=row.request_id,
-        refund=row.refund_id,
     )
 
 

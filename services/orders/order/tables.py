@@ -53,6 +53,8 @@ class Order(Base):
     due_at: Mapped[datetime | None]
     """When the process must decide that a deadline has passed."""
     pay_by: Mapped[datetime | None]
+    merged_into: Mapped[UUID | None]
+    """The order that took over the hold of this one: the row only leads there."""
     cancelled_from: Mapped[str | None]
     cancel_reason: Mapped[str | None]
     """One of `CancelReason`; what a person said is the note."""
@@ -108,7 +110,10 @@ class Order(Base):
 
 class OrderLine(Base):
     __tablename__ = "order_lines"
-    __table_args__ = (Index(None, "organisation", "participant_email"),)
+    __table_args__ = (
+        Index(None, "organisation", "participant_email"),
+        Index("ix_order_lines_show_id", "show_id", postgresql_where=text("show_id IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     organisation: Mapped[UUID]
@@ -126,9 +131,25 @@ class OrderLine(Base):
     participant_email: Mapped[str | None]
     participant_phone: Mapped[str | None]
     ticket_number: Mapped[str | None]
+    given_by: Mapped[str]
+    show_id: Mapped[UUID | None]
+    hold_id: Mapped[UUID | None]
+    fare: Mapped[str | None]
+    fare_name: Mapped[str | None]
+    discount: Mapped[int] = mapped_column(server_default="0")
+    discount_reason: Mapped[str | None]
+    tax: Mapped[int] = mapped_column(server_default="0")
+    """Contained in `total`."""
+    tax_rate: Mapped[str | None]
+    """Percent, as a decimal number."""
+    cost: Mapped[int | None]
+    """What one of it costs the organisation."""
+    given: Mapped[int] = mapped_column(server_default="0")
+    returned: Mapped[int] = mapped_column(server_default="0")
     state: Mapped[str] = mapped_column(server_default="live")
-    request_id: Mapped[UUID | None]
-    refund_id: Mapped[UUID | None]
+    """Of what is left of it: see `process.line`, as for `given` and `returned`."""
+    returns: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """Every `process.line.Return`, the oldest first."""
 
 
 class HistoryEntry(Base):

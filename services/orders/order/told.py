@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, TypeVar
+from uuid import UUID
 
 from contracts import orders as contract
 from contracts.envelope import EventData
-from contracts.orders import FunnelStage, LineKind, PaymentMethod, PaymentStatus
+from contracts.orders import FunnelStage, GivenBy, LineKind, PaymentMethod, PaymentStatus
 from services.orders.order import links
+from services.orders.order.lines import refunded_of
 from services.orders.order.tables import Order, OrderLine
 from services.orders.process import Command
 from services.orders.process.commands import (
@@ -59,13 +61,16 @@ def event_of(order: Order, command: Command) -> EventData:
     if isinstance(command, TellCancelled):
         return contract.OrderCancelled(**order_fields(order), was_paid=command.was_paid, reason=command.reason)
     if isinstance(command, Unclaim):
-        return contract.SeatsUnclaimed(order_id=order.id, show_id=_known(order.show_id))
+        show = _show_of(order, command.hold)
+        return contract.SeatsUnclaimed(order_id=order.id, hold_id=_other(order, command.hold), show_id=show)
     if isinstance(command, RevokeTickets):
         return contract.TicketsRevoked(
             order_id=order.id,
-            show_id=_known(order.show_id),
+            hold_id=_other(order, command.hold),
+            show_id=_show_of(order, command.hold),
             request_id=command.request,
             seats=command.seats,
+            places=tuple(contract.RevokedPlaces(line_id=line, quantity=n) for line, n in command.places),
             reason=command.reason,
         )
     if isinstance(command, TellRefunded):
@@ -79,6 +84,15 @@ def event_of(order: Order, command: Command) -> EventData:
     if isinstance(command, TellPayment):
         return _payment_event(order, command)
     raise TypeError(f"{command!r} is not told")
+
+
+def _show_of(order: Order, hold: UUID | None) -> UUID:
+    return _known(next((row.show_id for row in order.lines if row.hold_id == hold and row.show_id), order.show_id))
+
+
+def _other(order: Order, hold: UUID | None) -> UUID | None:
+    """The hold, where its id is not the order's."""
+    return hold if hold != order.id else None
 
 
 def changed_event(order: Order) -> contract.OrderChanged:
@@ -121,7 +135,7 @@ def order_fields(order: Order) -> dict[str, Any]:
         "show_id": order.show_id,
         "offer_id": order.offer_id,
         "title": order.title,
-        "lines": tuple(_line(order, row) for row in order.lines),
+        "lines": tuple(line_told(order, row) for row in order.lines),
         "locale": order.locale,
         "created_at": order.created_at,
         "order_url": links.order_url(order.id, order.organisation),
@@ -139,7 +153,7 @@ def _customer(order: Order) -> contract.Customer | None:
     )
 
 
-def _line(order: Order, row: OrderLine) -> contract.OrderLine:
+def line_told(order: Order, row: OrderLine) -> contract.OrderLine:
     holder = (
         contract.Participant(name=row.participant_name, email=row.participant_email, phone=row.participant_phone)
         if row.participant_name
@@ -154,4 +168,17 @@ def _line(order: Order, row: OrderLine) -> contract.OrderLine:
         unit_price=order.money(row.unit_price),
         total=order.money(row.total),
         participant=holder,
+        given_by=GivenBy(row.given_by),
+        show_id=row.show_id,
+        hold_id=row.hold_id,
+        zone_name=row.zone,
+        fare=row.fare,
+        fare_name=row.fare_name,
+        discount=order.money(row.discount) if row.discount else None,
+        discount_reason=row.discount_reason,
+        tax=order.money(row.tax) if row.tax_rate else None,
+        tax_rate=row.tax_rate,
+        given=row.given,
+        returned=row.returned,
+        refunded=order.money(refunded) if (refunded := refunded_of(order, row)) else None,
     )

@@ -32,15 +32,22 @@ class TellCancelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevokeTickets:
+    """The tickets of one hold."""
+
     request: UUID
+    hold: UUID | None = None
     seats: tuple[str, ...]
+    places: tuple[tuple[UUID, int], ...] = ()
+    """Lines, and how many tickets of each."""
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unclaim:
     """Ticketing may sell the seats: nobody ordered them, and nobody can any more. It tells only of interest that is
     over, so the history has no line for it."""
+
+    hold: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import Literal
 from uuid import UUID
 
 from contracts.orders import FunnelStage
-from services.orders.process.state import CancelReason, Line, PaymentStage
+from services.orders.process.line import Line
+from services.orders.process.state import CancelReason, PaymentStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class HoldExtended:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldLapsed:
     """The period ran out. Ticketing keeps the seats until it hears that nobody ordered them."""
+
+    hold: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +100,24 @@ class CancelAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartAsked:
+    """Some of a line back, or all that is left of it; or, with `amount`, money alone."""
+
+    line_id: UUID
+    quantity: int | None = None
+    fee: int = 0
+    """Kept of the price of what goes back."""
+    amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RefundAsked:
-    """ORD-57; `line_ids` None is the whole order."""
+    """ORD-57; without parts and lines it is the whole order."""
 
     request_id: UUID
     line_ids: tuple[UUID, ...] | None = None
+    """Whole lines."""
+    parts: tuple[PartAsked, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,18 +129,22 @@ class DeadlinePassed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketsIssued:
-    pass
+    hold: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionRefused:
+    hold: UUID | None = None
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TicketsVoided:
+    hold: UUID | None = None
     request_id: UUID
     seats: tuple[str, ...]
+    places: tuple[tuple[UUID, int], ...] = ()
+    """Lines, and how many tickets of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

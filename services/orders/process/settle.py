@@ -6,6 +6,7 @@ once, a payment after a cancellation, tickets that could not be issued, a wrong 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from uuid import UUID, uuid5
 
@@ -15,9 +16,7 @@ from services.orders.process.happenings import PaymentSeen
 from services.orders.process.state import (
     MANUAL,
     PAYABLE,
-    Delivery,
     Line,
-    LineState,
     Payment,
     PaymentStage,
     Refund,
@@ -80,14 +79,13 @@ def sale(state: State) -> Commands:
     return (_post(Account.BUYER, Account.SALES, state.total, "order paid"),) if state.total else ()
 
 
-def drop(state: State, gone: set[UUID]) -> tuple[State, Commands]:
-    """Take sold lines out of the order: their tickets are void, or never existed."""
-    leaving = [line for line in state.lines if line.id in gone and line.state is not LineState.GONE]
-    amount = sum(line.amount for line in leaving) if state.sold else 0
-    dropped = {line.id for line in leaving}
-    lines = tuple(replace(x, state=LineState.GONE) if x.id in dropped else x for x in state.lines)
+def replace_lines(state: State, lines: Iterable[Line]) -> tuple[State, Commands]:
+    """The order with some lines as they are now; what became void since is worth nothing any more."""
+    changed = {line.id: line for line in lines}
+    after = replace(state, lines=tuple(changed.get(line.id, line) for line in state.lines))
+    amount = state.value - after.value
     posts = (_post(Account.SALES, Account.BUYER, amount, "lines taken back"),) if amount else ()
-    return replace(state, lines=lines), posts
+    return after, posts
 
 
 def settle(state: State) -> State:
@@ -122,14 +120,16 @@ def _refund(state: State, surplus: int) -> State:
         if amount <= 0:
             continue
         number = sum(r.payment == payment.id for r in state.refunds)
-        paid_back = unrefunded(state)
+        paid_back = [line.id for line in state.lines if state.sold and line.owed]
         refund = Refund(
             id=uuid5(payment.id, f"refund {number}"),
             payment=payment.id,
             amount=amount,
-            line_ids=tuple(line.id for line in paid_back),
+            line_ids=tuple(paid_back),
         )
-        state = _assign(replace(state, refunds=(*state.refunds, refund)), refund)
+        state = replace(state, refunds=(*state.refunds, refund))
+        if state.sold:
+            state = paid_back_by(state, refund.id)
         surplus -= amount
     return state
 
@@ -144,20 +144,13 @@ def asked_by_hand(before: State, after: State) -> Commands:
     )
 
 
-def unrefunded(state: State) -> tuple[Line, ...]:
-    """Sold lines that are gone and that no refund pays back yet."""
-    return tuple(x for x in state.lines if state.sold and x.state is LineState.GONE and x.refund is None)
-
-
-def _assign(state: State, refund: Refund) -> State:
-    ids = set(refund.line_ids)
-    return replace(state, lines=tuple(replace(x, refund=refund.id) if x.id in ids else x for x in state.lines))
+def paid_back_by(state: State, refund: UUID) -> State:
+    return replace(state, lines=tuple(line.paid_back(refund) for line in state.lines))
 
 
 def _capture(state: State) -> State:
     """A hold is captured once what it pays for exists, never before."""
-    delivered = state.delivery is Delivery.ISSUED or not state.has_seats
-    if not (state.sold and delivered and state.value > 0):
+    if not (state.delivered and state.value > 0):
         return state
     payments = tuple(
         replace(p, wanted=Wanted.CAPTURE) if p.stage is PaymentStage.HELD and p.wanted is None else p
@@ -174,14 +167,12 @@ def let_go(state: State) -> State:
 
 def hold_returned(state: State, before: Payment, after: Payment) -> tuple[State, Commands]:
     """A hold that we let go of was the refund of lines that are gone: tell it as one."""
-    back = unrefunded(state)
+    back = tuple(line.id for line in state.lines if state.sold and line.owed)
     if before.stage is not PaymentStage.HELD or before.wanted is not Wanted.CANCEL or not back:
         return state, ()
     if after.stage not in (PaymentStage.CANCELLED, PaymentStage.FAILED):
         return state, ()
     refund = uuid5(after.id, "hold returned")
-    ids = tuple(line.id for line in back)
-    lines = tuple(replace(x, refund=refund) if x.id in ids else x for x in state.lines)
-    return replace(state, lines=lines), (
-        TellRefunded(refund=refund, amount=before.amount, line_ids=ids, full=state.stage is FunnelStage.CANCELLED),
+    return paid_back_by(state, refund), (
+        TellRefunded(refund=refund, amount=before.amount, line_ids=back, full=state.stage is FunnelStage.CANCELLED),
     )

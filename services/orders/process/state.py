@@ -12,32 +12,14 @@ from enum import StrEnum
 from uuid import UUID
 
 from contracts.orders import FunnelStage, PaymentStatus
+from services.orders.process.line import Line, LineState, Return
+
+__all__ = ["Line", "LineState", "Return"]
 
 MANUAL = "manual"
 """The provider of payments that staff entered (ORD-48)."""
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class LineState(StrEnum):
-    LIVE = "live"
-    LEAVING = "leaving"
-    """Its ticket must become void before its money goes back."""
-    GONE = "gone"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    id: UUID
-    reference: str
-    """Seat guid, or the id of the offer."""
-    amount: int
-    is_seat: bool = True
-    state: LineState = LineState.LIVE
-    request: UUID | None = None
-    """The refund or cancellation that takes the line out of the order."""
-    refund: UUID | None = None
-    """The refund that gives its money back."""
 
 
 class PaymentStage(StrEnum):
@@ -138,8 +120,8 @@ class State:
 
     @property
     def value(self) -> int:
-        """What the buyer has, or will have, for money: every sold line whose ticket is not void."""
-        return sum(line.amount for line in self.lines if line.state is not LineState.GONE) if self.sold else 0
+        """What the buyer has, or will have, for money, and fees for what was taken back."""
+        return sum(line.value for line in self.lines) if self.sold else 0
 
     @property
     def money(self) -> int:
@@ -170,8 +152,17 @@ class State:
         return self.stage is FunnelStage.PAID and given - self.refunded > self.total
 
     @property
-    def has_seats(self) -> bool:
-        return any(line.is_seat for line in self.lines)
+    def has_tickets(self) -> bool:
+        return any(line.is_ticket for line in self.lines)
+
+    @property
+    def delivered(self) -> bool:
+        """Ticketing has answered for every hold: the tickets exist, or their lines are gone."""
+        return self.sold and (self.delivery in (Delivery.ISSUED, Delivery.REFUSED) or not self.has_tickets)
+
+    @property
+    def all_gone(self) -> bool:
+        return all(line.state is LineState.GONE for line in self.lines)
 
     @property
     def payment_status(self) -> PaymentStatus:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from contracts.orders import FunnelStage
+from contracts.orders import FunnelStage, LineKind
 from services.orders.process.commands import (
     About,
     Commands,
@@ -15,8 +16,9 @@ from services.orders.process.commands import (
     TellCancelled,
     TellTakenBack,
 )
-from services.orders.process.settle import drop, let_go, sale, settle
-from services.orders.process.state import CancelReason, Delivery, LineState, State
+from services.orders.process.line import Line, Return
+from services.orders.process.settle import let_go, replace_lines, sale, settle
+from services.orders.process.state import CancelReason, Delivery, State
 
 Decision = tuple[State, Commands]
 
@@ -33,13 +35,19 @@ def pay(state: State) -> Decision:
     state = let_go(
         replace(state, stage=FunnelStage.PAID, sold=True, due_at=None, cancelled_from=None, cancel_reason=None)
     )
-    if state.has_seats:
+    state = replace(state, lines=tuple(map(_opened, state.lines)))
+    if state.has_tickets:
         return replace(state, delivery=Delivery.REQUESTED), (*sale(state), Tell(About.PAID), *enrol(state))
     return state, (*sale(state), Tell(About.PAID), *enrol(state), Tell(About.CONFIRMED))
 
 
+def _opened(line: Line) -> Line:
+    """A course is open from the moment it is paid."""
+    return replace(line, given=line.quantity) if line.kind == LineKind.COURSE else line
+
+
 def enrol(state: State) -> Commands:
-    return (OpenEnrolments(),) if any(not line.is_seat for line in state.lines) else ()
+    return (OpenEnrolments(),) if any(line.kind == LineKind.COURSE for line in state.lines) else ()
 
 
 def cancel_unpaid(state: State, reason: CancelReason, note: str = "") -> Decision:
@@ -58,18 +66,28 @@ def cancel_unpaid(state: State, reason: CancelReason, note: str = "") -> Decisio
 
 def cancel_paid(state: State, request: UUID, reason: CancelReason, note: str = "") -> Decision:
     """Tickets become void first, then the money goes back (ORD-53)."""
-    live = {line.id for line in state.lines if line.state is LineState.LIVE}
+    parts = {line.id: line.part(request=request) for line in state.lines if line.left}
     state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=reason, due_at=None)
-    state, commands = take_back(let_go(state), request, live, "cancelled")
+    state, commands = take_back(let_go(state), request, parts, "cancelled")
     return settle(state), (*commands, TellCancelled(was_paid=True, reason=note or reason))
 
 
-def take_back(state: State, request: UUID, ids: set[UUID], reason: str) -> Decision:
-    lines = tuple(replace(x, state=LineState.LEAVING, request=request) if x.id in ids else x for x in state.lines)
-    state = replace(state, lines=lines)
-    seats = tuple(x.reference for x in lines if x.id in ids and x.is_seat)
-    state, posts = drop(state, {x.id for x in lines if x.id in ids and not x.is_seat})
-    revoke = (RevokeTickets(request=request, seats=seats, reason=reason),) if seats else ()
+def take_back(state: State, request: UUID, parts: Mapping[UUID, Return], reason: str) -> Decision:
+    """Takes parts of lines back, by the line's id. Tickets are asked to become void, the rest is gone at once."""
+    revoked = [line for line in state.lines if line.id in parts and line.is_ticket and parts[line.id].quantity]
+    waiting = {line.id for line in revoked}
+    lines = [
+        line.with_return(replace(parts[line.id], gone=line.id not in waiting))
+        for line in state.lines
+        if line.id in parts
+    ]
+    state, posts = replace_lines(state, lines)
+    revoke = []
+    for hold in dict.fromkeys(line.hold for line in revoked):
+        own = [line for line in revoked if line.hold == hold]
+        seats = tuple(line.reference for line in own if line.kind == LineKind.SEAT)
+        places = tuple((line.id, parts[line.id].quantity) for line in own if line.kind != LineKind.SEAT)
+        revoke.append(RevokeTickets(request=request, hold=hold, seats=seats, places=places, reason=reason))
     return state, (*posts, *revoke)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from contracts.orders import LineKind
 from services.orders.process import State, decide
 from services.orders.process import happenings as h
 from services.orders.process.commands import Command, Post
@@ -15,8 +16,8 @@ LATER = T0 + timedelta(hours=1)
 A, B = UUID(int=1), UUID(int=2)
 P, Q, R, R2 = UUID(int=11), UUID(int=12), UUID(int=21), UUID(int=22)
 SEATS = (Line(id=A, reference="seat-a", amount=100), Line(id=B, reference="seat-b", amount=250))
-COURSE = (Line(id=A, reference="course", amount=100, is_seat=False),)
-MIXED = (SEATS[0], Line(id=B, reference="course", amount=250, is_seat=False))
+COURSE = (Line(id=A, reference="course", amount=100, kind=LineKind.COURSE),)
+MIXED = (SEATS[0], Line(id=B, reference="course", amount=250, kind=LineKind.COURSE))
 
 HOLD = h.HoldPlaced(lines=SEATS)
 CHECKOUT = h.CheckedOut(lines=SEATS, pay_by=T0)

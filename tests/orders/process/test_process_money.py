@@ -91,7 +91,7 @@ def test_what_goes_back(name: str, history: tuple[h.Happening, ...], back: list[
     for payment in state.payments:
         assert state.refunded_of(payment.id) <= payment.amount
     by_line = {line: r.id for r in state.refunds for line in r.line_ids}
-    assert {x.id: x.refund for x in state.lines if x.refund} == by_line
+    assert {x.id: r.refund for x in state.lines for r in x.returns if r.refund} == by_line
 
 
 def told_back(*history: h.Happening, number: int = -1) -> tuple[TellPayment, TellRefunded | Tell, Post]:
@@ -150,7 +150,7 @@ def test_a_hold_that_was_let_go_is_told_with_its_money(end: PaymentStage):
     state, told = after(*history, seen(end, at=9))
     (letter,) = (c for c in told if isinstance(c, TellRefunded))
     assert (letter.amount, letter.line_ids, letter.full) == (350, (A, B), True)
-    assert {x.refund for x in state.lines} == {letter.refund}
+    assert {r.refund for x in state.lines for r in x.returns} == {letter.refund}
     assert after(*history, seen(end, at=9), seen(end, at=10))[1] == []
 
 

@@ -34,7 +34,7 @@ def _hold_lapsed(happening: h.HoldLapsed, state: State) -> Decision:
     """Decided under the order's lock: a checkout was before this, and its events answer, or it is refused."""
     if state.stage in (FunnelStage.AWAITING_PAYMENT, FunnelStage.PAID):
         return state, ()
-    return replace(state, hold_released=True), (Unclaim(),)
+    return replace(state, hold_released=True), (Unclaim(hold=happening.hold),)
 
 
 @on.register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 from contracts.orders import FunnelStage
 from services.orders.process import happenings as h
@@ -18,24 +19,51 @@ from services.orders.process.commands import (
     TellRefunded,
 )
 from services.orders.process.decide.dispatch import NotPossible, on
+from services.orders.process.line import Line, Return
 from services.orders.process.settle import settle
-from services.orders.process.state import CancelReason, LineState, Refund, State
+from services.orders.process.state import CancelReason, Refund, State
 from services.orders.process.steps import Decision, take_back, taken_back
 
 
 @on.register
 def _refund_asked(happening: h.RefundAsked, state: State) -> Decision:
-    live = {line.id for line in state.lines if line.state is LineState.LIVE}
-    ids = live if happening.line_ids is None else set(happening.line_ids)
-    if state.stage is not FunnelStage.PAID or not ids:
+    parts = _parts(state, happening)
+    if state.stage is not FunnelStage.PAID or not parts:
         raise NotPossible("Nothing of the order can be refunded.")
-    if not ids <= live:
-        raise NotPossible("Some of the lines are not part of the order, or were already refunded.")
     over: Commands = ()
-    if ids == live:
+    if all(line.left == (parts[line.id].quantity if line.id in parts else 0) for line in state.lines) and any(
+        part.quantity for part in parts.values()
+    ):
         state, over = taken_back(state)
-    state, commands = take_back(state, happening.request_id, ids, CancelReason.REFUNDED)
+    state, commands = take_back(state, happening.request_id, parts, CancelReason.REFUNDED)
     return settle(state), (*commands, *over)
+
+
+def _parts(state: State, happening: h.RefundAsked) -> dict[UUID, Return]:
+    """What is asked back, by line. Raises `NotPossible` for more than there is."""
+    asked = happening.parts or tuple(h.PartAsked(line_id=line) for line in happening.line_ids or ())
+    if happening.line_ids is None and not happening.parts:
+        asked = tuple(h.PartAsked(line_id=line.id) for line in state.lines if line.left)
+    lines = {line.id: line for line in state.lines}
+    if len({part.line_id for part in asked}) < len(asked):
+        raise NotPossible("A line is named twice.")
+    if not {part.line_id for part in asked} <= set(lines):
+        raise NotPossible("Some of the lines are not part of the order, or were already refunded.")
+    return {part.line_id: _part(lines[part.line_id], part, happening.request_id) for part in asked}
+
+
+def _part(line: Line, asked: h.PartAsked, request: UUID) -> Return:
+    if asked.amount is not None:
+        most = line.worth if line.left else line.unreturned
+        if not 0 < asked.amount <= most:
+            raise NotPossible(f"Between 1 and {most} minor units of the line can be refunded.")
+        return Return(request=request, quantity=0, amount=asked.amount)
+    if not line.left or (asked.quantity or 0) > line.left:
+        raise NotPossible("Some of the lines are not part of the order, or were already refunded.")
+    price = line.share(asked.quantity or line.left)
+    if asked.fee > price:
+        raise NotPossible(f"The fee is more than the price of what goes back, {price} minor units.")
+    return line.part(asked.quantity, request=request, fee=asked.fee)
 
 
 @on.register
