@@ -68,8 +68,9 @@ def _hold_operation() -> dict[str, Any]:
         "tags": ["holds"],
         "operationId": "place_hold",
         "summary": "Place Hold",
-        "description": "Takes seats for a limited time, all of them or none (TKT-15). The same request sent again is "
-        "the same hold. 409 `seats-taken` names the seats that somebody else has.",
+        "description": "Takes seats and places for a limited time, all of them or none (TKT-15). The same request "
+        "sent again is the same hold. 409 `seats-taken` names the seats that somebody else has, `places-taken` says "
+        "how many places are left.",
         "parameters": [_SHOW_ID],
         "requestBody": {
             "required": True,
@@ -85,15 +86,22 @@ def _hold_operation() -> dict[str, Any]:
 
 def _seats_operation() -> dict[str, Any]:
     state = {"type": "string", "enum": ["free", "held", "sold", "blocked"]}
+    text, count = {"type": "string"}, {"type": "integer"}
+    area = {
+        "type": "object",
+        "required": ["area_id", "name", "capacity", "left"],
+        "properties": {"area_id": {**text, "format": "uuid"}, "name": text, "capacity": count, "left": count},
+    }
     body = {
         "type": "object",
-        "required": ["show_id", "version"],
+        "required": ["show_id", "version", "areas"],
         "properties": {
             "show_id": {"type": "string", "format": "uuid"},
             "version": {"type": "integer"},
             "seats": {"type": "object", "additionalProperties": state},
             "states": {"type": "string", "description": "One letter per seat, in the plan's order"},
             "legend": {"type": "object", "additionalProperties": state},
+            "areas": {"type": "array", "items": area, "description": "How many places of each area are left"},
         },
     }
     form = {"name": "format", "in": "query", "schema": {"type": "string", "enum": ["full", "compact"]}}

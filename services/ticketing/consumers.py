@@ -46,7 +46,7 @@ def build(settings: Settings, board: Board, printer: Printer) -> Consumer:
 
     @consumer.on(SeatsUnclaimed)
     async def unclaimed(session: AsyncSession, event: Event[SeatsUnclaimed]) -> None:
-        await orders.seats_unclaimed(session, event.data.order_id)
+        await orders.seats_unclaimed(session, event.data.hold_id or event.data.order_id)
 
     @consumer.on(TicketsRevoked)
     async def revoked(session: AsyncSession, event: Event[TicketsRevoked]) -> None:

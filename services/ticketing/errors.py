@@ -49,8 +49,14 @@ class SeatsTaken(Conflict):
     slug, title = "seats-taken", "Some of the seats are taken"
 
 
+class PlacesTaken(Conflict):
+    """`areas` say how many places are left of those that have not enough."""
+
+    slug, title = "places-taken", "There are not so many places"
+
+
 class SeatsNotForSale(Invalid):
-    slug, title = "seats-not-for-sale", "Some of the seats cannot be bought"
+    slug, title = "seats-not-for-sale", "Some of it cannot be bought"
 
 
 class HoldInvalid(Invalid):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.ticketing.base import Base
 from services.ticketing.halls.tables import Hall
-from services.ticketing.holds.tables import HeldSeatRow, Hold
+from services.ticketing.holds.tables import HeldPlaceRow, HeldSeatRow, Hold
 from services.ticketing.people import OrganisationProfile, Person
 from services.ticketing.shows.tables import AreaRow, PriceZoneRow, Show
 from services.ticketing.tickets.tables import Document, OrderRecord, TicketRow
@@ -14,6 +14,7 @@ __all__ = [
     "Base",
     "Document",
     "Hall",
+    "HeldPlaceRow",
     "HeldSeatRow",
     "Hold",
     "OrderRecord",

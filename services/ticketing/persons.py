@@ -19,7 +19,13 @@ PERSONS = Service(
             "name = '', email = NULL, phone = NULL",
             "name, email, phone, created_at",
         ),
-        Trace("hold", "account_id = ANY(:accounts)", "account_id = NULL", "placed_at, seats"),
+        Trace("hold", "account_id = ANY(:accounts)", "account_id = NULL", "placed_at, seats, places"),
+        Trace(
+            "hold",
+            "id IN (SELECT id FROM order_record WHERE order_id = ANY(:orders)) AND coalesce(name, note) IS NOT NULL",
+            "name = NULL, note = NULL",
+            "name, note",
+        ),
         Trace("person", "account_id = ANY(:accounts) OR lower(email) = ANY(:emails)", DELETE, "email, name, phone"),
     ),
 )

@@ -21,7 +21,7 @@ async def sold(db):
     """An organisation with a row in every table."""
     async with open_lane(db) as lane:
         box = Box(db, await make_show(db, areas=[5]), lane)
-        order = await box.hold("1-1")
+        order = await box.hold("1-1", (0, 1))
         await box.hear(order.paid())
     async with db.as_worker() as session:
         await session.execute(

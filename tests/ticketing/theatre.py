@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import aiohttp
 import orjson
@@ -28,6 +28,7 @@ from contracts.orders import (
     Participant,
     PaymentMethod,
     PaymentStatus,
+    RevokedPlaces,
     SeatsUnclaimed,
     TicketsRevoked,
 )
@@ -105,6 +106,10 @@ class Theatre:
             assert answer.status == 200, answer.body
         return answer.body
 
+    async def hold_items(self, show: dict[str, Any], *items: dict[str, Any], **more: Any) -> Answer:
+        body = {"hold_id": str(more.pop("hold_id", None) or uuid7()), "items": list(items), **more.pop("body", {})}
+        return await self.call("POST", f"/shows/{show['show_id']}/holds", body, role=more.pop("role", None), **more)
+
     async def hold(self, show: dict[str, Any], *seats: str, hold_id: UUID | None = None, **more: Any) -> Answer:
         body = {"hold_id": str(hold_id or uuid7()), "seats": list(seats)}
         return await self.call("POST", f"/shows/{show['show_id']}/holds", body, role=more.pop("role", None), **more)
@@ -170,6 +175,57 @@ class Order:
     def expired(self) -> Event[Any]:
         return self._event(OrderExpired, FunnelStage.CANCELLED)
 
+    def revoked_places(self, quantity: int, *, line: int = 0, request: UUID | None = None) -> Event[Any]:
+        """So many tickets of a line of places."""
+        self.version += 1
+        lines = [each for each in self.lines() if each.kind == LineKind.PLACE]
+        data = TicketsRevoked(
+            order_id=UUID(self.hold["hold_id"]),
+            hold_id=UUID(self.hold["hold_id"]),
+            show_id=UUID(self.hold["show_id"]),
+            request_id=request or uuid4(),
+            seats=(),
+            places=(RevokedPlaces(line_id=lines[line].line_id, quantity=quantity),),
+            reason="refunded",
+        )
+        return event(data, self.organisation, version=self.version)
+
+    def lines(self) -> tuple[OrderLine, ...]:
+        hold_id, show_id = UUID(self.hold["hold_id"]), UUID(self.hold["show_id"])
+        seats = [
+            OrderLine(
+                line_id=uuid5(hold_id, seat["seat"]),
+                kind=LineKind.SEAT,
+                reference=seat["seat"],
+                title=seat["label"],
+                unit_price=Money.model_validate(seat["price"]),
+                total=Money.model_validate(seat["price"]),
+                participant=self.participants.get(seat["seat"]),
+                zone_name=seat.get("zone_name"),
+                fare=seat.get("fare"),
+                fare_name=seat.get("fare_name"),
+            )
+            for seat in self.hold["seats"]
+        ]
+        places = [
+            OrderLine(
+                line_id=uuid5(hold_id, f"{each['area']}:{each['fare']}"),
+                kind=LineKind.PLACE,
+                reference=each["area"],
+                title=each["label"],
+                quantity=each["quantity"],
+                unit_price=Money.model_validate(each["price"]),
+                total=Money(minor=each["price"]["minor"] * each["quantity"], currency=each["price"]["currency"]),
+                show_id=show_id,
+                hold_id=hold_id,
+                zone_name=each["zone_name"],
+                fare=each["fare"],
+                fare_name=each["fare_name"],
+            )
+            for each in self.hold.get("places", ())
+        ]
+        return (*seats, *places)
+
     def unclaimed(self) -> Event[Any]:
         self.version += 1
         ids = {"order_id": UUID(self.hold["hold_id"]), "show_id": UUID(self.hold["show_id"])}
@@ -190,18 +246,6 @@ class Order:
         self.version += 1
         currency = self.hold["total"]["currency"]
         total = Money.model_validate(self.hold["total"])
-        lines = tuple(
-            OrderLine(
-                line_id=uuid4(),
-                kind=LineKind.SEAT,
-                reference=seat["seat"],
-                title=seat["label"],
-                unit_price=Money.model_validate(seat["price"]),
-                total=Money.model_validate(seat["price"]),
-                participant=self.participants.get(seat["seat"]),
-            )
-            for seat in self.hold["seats"]
-        )
         data = kind(
             order_id=UUID(self.hold["hold_id"]),
             number=f"F-{self.hold['hold_id'][-6:]}",
@@ -215,7 +259,7 @@ class Order:
             customer=self.customer,
             show_id=UUID(self.hold["show_id"]),
             title="Тіні забутих предків",
-            lines=lines,
+            lines=self.lines(),
             locale=self.locale,
             created_at=datetime.now(UTC),
             **more,

@@ -12,7 +12,7 @@ from chassis import outbox
 from contracts.ticketing import HoldEnd, HoldExtended, HoldReleased
 from services.ticketing import metrics
 from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold
-from services.ticketing.holds import seats
+from services.ticketing.holds import counters, seats
 from services.ticketing.holds.tables import Hold, HoldStatus
 from services.ticketing.shows.tables import Show
 from services.ticketing.tickets.tables import OrderRecord, OrderStage
@@ -73,10 +73,19 @@ async def prolong(session: AsyncSession, hold: Hold, until: datetime, *, pay_by:
         seats=hold.seats,
         until=until,
     )
-    if len(kept) < len(hold.seats):
+    lost = await counters.keep(
+        session,
+        organisation=hold.organisation,
+        show_id=hold.show_id,
+        hold_id=hold.id,
+        wanted=counters.promised(hold.places),
+        until=until,
+    )
+    if len(kept) < len(hold.seats) or lost:
         await end_hold(session, hold, HoldEnd.EXPIRED)
         # What a hold that had ended before took again just now.
         await seats.free(session, hold.show_id, hold.id, hold.seats)
+        await counters.free(session, hold.id)
         return False
     hold.expires_at = until
     hold.status = HoldStatus.ACTIVE
@@ -85,7 +94,14 @@ async def prolong(session: AsyncSession, hold: Hold, until: datetime, *, pay_by:
     await session.flush()
     outbox.add(
         session,
-        HoldExtended(hold_id=hold.id, show_id=hold.show_id, expires_at=until, seats=tuple(hold.seats), pay_by=pay_by),
+        HoldExtended(
+            hold_id=hold.id,
+            show_id=hold.show_id,
+            expires_at=until,
+            seats=tuple(hold.seats),
+            places=counters.told(counters.promised(hold.places)),
+            pay_by=pay_by,
+        ),
         organisation=hold.organisation,
         version=hold.version,
         correlation_id=str(hold.id),
@@ -113,13 +129,14 @@ async def end_hold(session: AsyncSession, hold: Hold, reason: HoldEnd) -> None:
     if hold.status not in (HoldStatus.ACTIVE, HoldStatus.LAPSED):
         return
     freed = await seats.free(session, hold.show_id, hold.id, hold.seats)
+    places = await counters.free(session, hold.id) if hold.places else ()
     hold.status = HoldStatus(reason.value)
     hold.version += 1
     await session.flush()
     metrics.HOLDS_ENDED.labels(reason.value).inc()
     outbox.add(
         session,
-        HoldReleased(hold_id=hold.id, show_id=hold.show_id, seats=freed, reason=reason),
+        HoldReleased(hold_id=hold.id, show_id=hold.show_id, seats=freed, places=places, reason=reason),
         organisation=hold.organisation,
         version=hold.version,
         correlation_id=str(hold.id),

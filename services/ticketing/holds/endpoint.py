@@ -18,8 +18,10 @@ from services.ticketing.errors import (
     HoldEnded,
     HoldInvalid,
     NoSuchShow,
+    NotYourHold,
     OtherHoldHasThisId,
     OutcomeUnknown,
+    PlacesTaken,
     SaleBusy,
     SeatsNotForSale,
     SeatsTaken,
@@ -28,6 +30,7 @@ from services.ticketing.errors import (
     TooManySeats,
 )
 from services.ticketing.holds.place import BoxOffice
+from services.ticketing.holds.wanted import Wanted, parse
 
 MOST_BYTES = 128 * 1024
 """2,000 seats of a group, with ids as long as UUIDs."""
@@ -39,7 +42,9 @@ _show_id = lru_cache(maxsize=1024)(UUID)
 @takes(MOST_BYTES)
 @raises(
     NoSuchShow,
+    NotYourHold,
     SeatsTaken,
+    PlacesTaken,
     ShowNotOnSale,
     SeatsNotForSale,
     TooManySeats,
@@ -56,10 +61,10 @@ class PlaceHold:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = await caller_of(scope)
-        show_id, hold_id, seats = _parse(scope["path_params"]["show_id"], await _body(receive))
+        show_id, hold_id, wanted = _parse(scope["path_params"]["show_id"], await _body(receive))
         box_office: BoxOffice = scope["app"].state.box_office
         try:
-            new, content = await box_office.place(show_id, hold_id, seats, caller)
+            new, content = await box_office.place(show_id, hold_id, wanted, caller)
         except Exception:
             # For what is logged of it; there is nothing to log of a hold that succeeds.
             context.bind(order_id=hold_id, show_id=show_id)
@@ -77,16 +82,14 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, list[str]]:
+def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, Wanted]:
     try:
         body = orjson.loads(raw)
         # The database's own kind of UUID, which is read and written ten times as fast.
-        show_id, hold_id, seats = _show_id(show), pgproto.UUID(body["hold_id"]), body["seats"]
+        show_id, hold_id = _show_id(show), pgproto.UUID(body["hold_id"])
     except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError):
         raise HoldInvalid('Send {"hold_id": "<a new UUIDv7>", "seats": ["<seat_guid>", ...]}.') from None
-    if not isinstance(seats, list) or not all(isinstance(seat, str) for seat in seats):
-        raise HoldInvalid("`seats` must be a list of seat ids.")
-    return show_id, hold_id, seats
+    return show_id, hold_id, parse(body)
 
 
 HOLD_ROUTE = Route("/shows/{show_id}/holds", PlaceHold(), methods=["POST"])

@@ -7,14 +7,20 @@ becomes of them (`tickets.orders`): they are sold, kept longer, or free.
 
 from __future__ import annotations
 
+import asyncio
+
 from sqlalchemy import text
 
 from chassis import outbox
 from chassis.db import Database
+from chassis.logging import get_logger
 from contracts.ticketing import HoldLapsed
 from services.ticketing import metrics
 
 BATCH = 500
+PAUSE_SECONDS = 0.2
+
+log = get_logger(__name__)
 
 LAPSE = text("""
     WITH due AS (
@@ -26,7 +32,7 @@ LAPSE = text("""
     UPDATE hold SET status = 'lapsed', version = version + 1
     FROM due WHERE hold.id = due.id
     RETURNING hold.id, hold.organisation, hold.show_id, hold.version,
-              hold.terms -> 0 -> 'price' ->> 'currency' AS currency
+              coalesce(hold.terms -> 0, hold.places -> 0) -> 'price' ->> 'currency' AS currency
 """)
 
 WAITING = text("""
@@ -48,6 +54,26 @@ async def lapse_holds(db: Database) -> int:
                 correlation_id=str(hold.id),
             )
     return len(due)
+
+
+class Expiry:
+    """Looks after holds whose time is over when somebody is refused for want of places, not only when the job comes by:
+    so places return although it may not run. At most one at a time, and one in `PAUSE_SECONDS`."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._task: asyncio.Task[None] | None = None
+
+    def soon(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._lapse(), name="lapse-holds-soon")
+
+    async def _lapse(self) -> None:
+        try:
+            await lapse_holds(self._db)
+        except Exception as error:
+            log.warning("holds whose time is over were not looked after", error=repr(error))
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def measure(db: Database) -> int:

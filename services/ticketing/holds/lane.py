@@ -15,12 +15,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from chassis.errors import READ_ONLY, is_passing
 from chassis.logging import get_logger
@@ -64,6 +65,7 @@ class Lane:
         limits: Limits = UNLIMITED,
         nudge: Callable[[], None] = lambda: None,
         on_taken: Callable[[Sequence[Request]], None] = lambda _: None,
+        on_short: Callable[[], None] = lambda: None,
     ) -> None:
         self._connect = connect
         self._batch = batch
@@ -71,12 +73,15 @@ class Lane:
         self._limits = limits
         self._nudge = nudge
         self._on_taken = on_taken
+        self._on_short = on_short
         self._waiting: deque[Request] = deque()
         self._taking: list[Request] = []
         self._behind: list[Request] = []
         """What wants a seat or an id of the batch that is being taken."""
         self._aside: list[Request] = []
         """What waits for somebody who is changing its show."""
+        self._again: deque[Request] = deque()
+        """What did not fit behind others of its batch, and may fit alone."""
         self._wake = asyncio.Event()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._offset = 0.0
@@ -101,9 +106,11 @@ class Lane:
                     await self._settle(self._taking)
                 if self._behind:
                     self._put_back(self._taking, self._behind)
+                self._waiting.extendleft(reversed(self._again))
+                self._again.clear()
                 self._taking, self._behind = [], []
         finally:
-            for request in (*self._aside, *self._waiting):
+            for request in (*self._aside, *self._again, *self._waiting):
                 request.fail(OutcomeUnknown("The service is stopping. Ask again with the same hold id."))
             self._aside = []
             self._waiting.clear()
@@ -210,25 +217,51 @@ class Lane:
         granted = []
         repeated = []
         aside = []
+        short = []
         for request, verdict in zip(requests, verdicts, strict=True):
             match verdict["verdict"]:
                 case "granted":
                     granted.append(request)
-                    request.answer(Granted(now + request.lifetime, request.seats))
+                    request.answer(
+                        Granted(now + request.lifetime, request.seats, places=request.places, channel=request.channel)
+                    )
                 case "known":
                     repeated.append(request)
                 case "changing":
                     aside.append(request)
+                case "short":
+                    short.append((request, dict(zip(verdict["areas"], verdict["rests"], strict=True))))
                 case why:
-                    request.answer(Refused(why, tuple(verdict["lost"] or ()), verdict["most"] or 0))
+                    request.answer(Refused(why, tuple(verdict["lost"] or ()), most=verdict["most"] or 0))
         self._keep_time(verdicts[0]["now"])
         if granted:
             self._nudge()
             self._on_taken(granted)
         if aside:
             self._step_aside(aside)
+        if short:
+            self._tell_short(short, granted)
         if repeated:
             await self._look_up(connection, repeated)
+
+    def _tell_short(self, short: Sequence[tuple[Request, dict[UUID, int]]], granted: Sequence[Request]) -> None:
+        """Refuses those for whom too few places are left; who fits after all, because somebody before was refused, is
+        asked for again."""
+        given = Counter[UUID]()
+        for request in granted:
+            for each in request.places:
+                given[each.area] += each.quantity
+        for request, rests in reversed(short):
+            wanted = Counter[UUID]()
+            for each in request.places:
+                wanted[each.area] += each.quantity
+            left = {area: rest - given[area] for area, rest in rests.items()}
+            lacking = {area: max(rest, 0) for area, rest in left.items() if wanted[area] > rest}
+            if lacking:
+                request.answer(Refused("short", left=lacking))
+            else:
+                self._again.appendleft(request)
+        self._on_short()
 
     def _step_aside(self, requests: Sequence[Request]) -> None:
         if not self._aside:
@@ -247,13 +280,21 @@ class Lane:
         holds = {row["id"]: row for row in found}
         for request in requests:
             row = holds[request.hold_id]
-            same = row["show_id"] == request.layout.show_id and tuple(row["seats"]) == request.keys
+            same = row["show_id"] == request.layout.show_id and row["asked"] == request.asked
             if not same or not request.may_repeat(row["account_id"], row["network"]):
                 request.answer(Refused("other"))
             elif row["status"] != "active" or row["expired"]:
                 request.answer(Refused("ended"))
             else:
-                request.answer(Granted(row["expires_at"], terms.from_json(row["terms"]), repeated=True))
+                request.answer(
+                    Granted(
+                        row["expires_at"],
+                        terms.from_dicts(orjson.loads(row["terms"])),
+                        repeated=True,
+                        places=terms.places_from(orjson.loads(row["places"])),
+                        channel=row["channel"],
+                    )
+                )
 
     async def _open(self) -> asyncpg.Connection[asyncpg.Record]:
         connection = await self._connect()

@@ -17,7 +17,9 @@ def parameters(requests: Sequence[Request], now: datetime, limits: Limits = UNLI
 
     A column of texts travels as one text: of each element of an array asyncpg asks whether it is an array itself.
     """
-    *columns, buyers, networks = zip(*(_texts(request, now) for request in requests), strict=True)
+    rows = (_texts(request, now) for request in requests)
+    *columns, buyers, networks, channels, names, notes, clerks = zip(*rows, strict=True)
+    places = [(n, each) for n, request in enumerate(requests, 1) for each in request.places]
     return [
         *map(BETWEEN_HOLDS.join, columns),
         [now + request.lifetime for request in requests],
@@ -27,11 +29,22 @@ def parameters(requests: Sequence[Request], now: datetime, limits: Limits = UNLI
         BETWEEN_HOLDS.join(networks),
         list(limits.buyer),
         list(limits.network),
+        [request.units for request in requests],
+        BETWEEN_HOLDS.join(request.asked for request in requests),
+        BETWEEN_HOLDS.join(terms.to_json(request.places) for request in requests),
+        BETWEEN_HOLDS.join(channels),
+        BETWEEN_HOLDS.join(names),
+        BETWEEN_HOLDS.join(notes),
+        BETWEEN_HOLDS.join(clerks),
+        [n for n, _ in places],
+        [each.area for _, each in places],
+        [each.fare for _, each in places],
+        [each.quantity for _, each in places],
     ]
 
 
 def _texts(request: Request, now: datetime) -> tuple[str, ...]:
-    """The first nine parameters, of one hold, and who is counted."""
+    """The first nine parameters, of one hold, who is counted, and what the desk says of it."""
     layout = request.layout
     return (
         request.text_id,
@@ -44,4 +57,8 @@ def _texts(request: Request, now: datetime) -> tuple[str, ...]:
         *placed.event(request, now, now + request.lifetime),
         str(request.buyer or ""),
         request.network or "",
+        request.channel,
+        request.name or "",
+        request.note or "",
+        str(request.clerk_id or ""),
     )

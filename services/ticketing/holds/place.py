@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -20,26 +19,28 @@ from chassis.db import Database
 from chassis.edge import Caller
 from chassis.logging import get_logger
 from contracts.accounts import Role
+from contracts.ticketing import Channel
 from services.ticketing import metrics
 from services.ticketing.errors import (
     HoldEnded,
-    HoldInvalid,
+    NotYourHold,
     OtherHoldHasThisId,
     OutcomeUnknown,
-    SeatsNotForSale,
+    PlacesTaken,
     SeatsTaken,
     ShowNotOnSale,
     TooManyHeld,
-    TooManySeats,
 )
 from services.ticketing.holds.allowance import Limits, counted
+from services.ticketing.holds.expiry import Expiry
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Answer, Granted, Refused, Request
 from services.ticketing.holds.tokens import HoldTokens
+from services.ticketing.holds.wanted import Wanted, priced
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
-from services.ticketing.shows.layout import Layout, Offer
+from services.ticketing.shows.layout import Layout
 from services.ticketing.shows.seatmap import SeatMaps
 
 log = get_logger(__name__)
@@ -66,6 +67,7 @@ class BoxOffice:
         self._quotes = quotes
         self._production = settings.footlights_env == "production"
         self._tokens = tokens
+        self._expiry = Expiry(db)
         self._lanes = [
             Lane(
                 db.pin,
@@ -74,6 +76,7 @@ class BoxOffice:
                 limits=Limits.of(settings),
                 nudge=lambda: db.nudge(),
                 on_taken=seat_maps.taken,
+                on_short=self._expiry.soon,
             )
             for _ in range(settings.hold_lanes)
         ]
@@ -97,15 +100,16 @@ class BoxOffice:
             for lane in self._lanes:
                 lane.fail_overdue()
 
-    async def place(self, show_id: UUID, hold_id: UUID, seats: Sequence[str], caller: Caller) -> tuple[bool, bytes]:
+    async def place(self, show_id: UUID, hold_id: UUID, wanted: Wanted, caller: Caller) -> tuple[bool, bytes]:
         """Whether the hold is new, and what the buyer is told, in JSON.
 
-        Raises `NoSuchShow`, `SeatsTaken`, `ShowNotOnSale`, `SeatsNotForSale`, `TooManySeats`, `TooManyHeld`,
-        `OtherHoldHasThisId`, `HoldEnded`, `SaleBusy` and `OutcomeUnknown`.
+        Raises `NoSuchShow`, `SeatsTaken`, `PlacesTaken`, `NotYourHold`, `ShowNotOnSale`, `SeatsNotForSale`,
+        `HoldInvalid`, `TooManySeats`, `TooManyHeld`, `OtherHoldHasThisId`, `HoldEnded`, `SaleBusy` and
+        `OutcomeUnknown`.
         """
         layout = await self._board.get(show_id)
         for _ in range(STALE_RETRIES):
-            answer = await self._ask(layout, hold_id, seats, caller)
+            answer = await self._ask(layout, hold_id, wanted, caller)
             if isinstance(answer, Granted):
                 metrics.holds("repeated" if answer.repeated else "granted").inc()
                 return not answer.repeated, self.describe(layout, hold_id, answer)
@@ -126,21 +130,27 @@ class BoxOffice:
             "show_id": layout.text_id,
             "expires_at": granted.expires_at,
             "seats": [seat.json for seat in granted.seats],
+            "places": [each.json for each in granted.places],
+            "channel": granted.channel,
             "total": {"minor": granted.total, "currency": layout.currency},
             "token": self._tokens.of(text_id),
             "quote": self._quotes.sign(layout, text_id, granted),
         }
         return orjson.dumps(hold, option=orjson.OPT_UTC_Z)
 
-    async def _ask(self, layout: Layout, hold_id: UUID, seats: Sequence[str], caller: Caller) -> Answer:
+    async def _ask(self, layout: Layout, hold_id: UUID, wanted: Wanted, caller: Caller) -> Answer:
         desk = at_desk(caller, layout)
-        held = _held(layout, seats, self._settings.staff_hold_max_seats if desk else self._settings.hold_max_seats)
+        if wanted.is_for_the_desk and not desk:
+            raise NotYourHold("Only the ticket desk may name a channel, or write a name or a note.")
+        most = self._settings.staff_hold_max_seats if desk else self._settings.hold_max_seats
+        seats, places = priced(layout, wanted.items, most)
         staff = caller.serves(layout.organisation)
         buyer, network = (None, None) if desk else counted(caller, production=self._production)
         request = Request(
             hold_id=hold_id,
             layout=layout,
-            seats=held,
+            seats=seats,
+            places=places,
             lifetime=_seconds(layout.hold_seconds or self._settings.hold_seconds),
             latest=_seconds(self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds),
             # What staff hold is for somebody whom only the order will name.
@@ -152,6 +162,10 @@ class BoxOffice:
             network=network,
             desk=desk,
             staff=staff and not desk,
+            channel=wanted.channel or (Channel.DESK if desk else Channel.SITE),
+            name=wanted.name,
+            note=wanted.note,
+            clerk_id=caller.account_id if staff else None,
         )
         self._lanes[zlib.crc32(layout.show_id.bytes) % len(self._lanes)].join(request)
         try:
@@ -170,25 +184,6 @@ def _seconds(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def _held(layout: Layout, seats: Sequence[str], limit: int) -> tuple[Offer, ...]:
-    """The seats with their prices, in key order."""
-    if not seats:
-        raise HoldInvalid("Name at least one seat.")
-    if len(seats) > limit:
-        raise TooManySeats(f"At most {limit} seats can be held at once; you asked for {len(seats)}.", limit=limit)
-    if len(set(seats)) != len(seats):
-        raise HoldInvalid("Name every seat once.")
-    missing = [seat for seat in seats if seat not in layout.offers]
-    if missing:
-        if layout.status == "draft":
-            raise _problem(Refused("closed"), layout)
-        unknown = [seat for seat in missing if seat not in layout.places]
-        named = ", ".join(map(repr, missing[:10]))
-        why = "are not seats of this hall" if unknown else "have no price and are not for sale"
-        raise SeatsNotForSale(f"{named} {why}.", seats=missing)
-    return tuple(layout.offers[seat] for seat in sorted(seats))
-
-
 def _begun(layout: Layout) -> bool:
     """By our own clock: for words and for a look less. What is sold, the database's clock decides."""
     return layout.starts_at <= datetime.now(UTC)
@@ -199,6 +194,13 @@ def _problem(refused: Refused, layout: Layout) -> Exception:
         case "taken":
             labels = "; ".join(layout.offers[seat].label for seat in refused.seats[:10] if seat in layout.offers)
             return SeatsTaken(f"Somebody else has {labels}. Choose other seats.", seats=list(refused.seats))
+        case "short":
+            areas = {area: layout.areas[area][0].name for area in refused.left or {} if area in layout.areas}
+            said = "; ".join(f"{(refused.left or {})[area]} of {name}" for area, name in areas.items())
+            return PlacesTaken(
+                f"There are not so many places: {said} can be had.",
+                areas=[{"area_id": str(area), "left": left} for area, left in (refused.left or {}).items()],
+            )
         case "greedy":
             return TooManyHeld(
                 f"At most {refused.most} seats can be held at once, here and by all of your network. Pay for those you "

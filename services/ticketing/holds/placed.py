@@ -8,8 +8,9 @@ import orjson
 import uuid_utils
 
 from contracts.envelope import attributes
-from contracts.ticketing import Channel, HoldPlaced
-from services.ticketing.holds.requests import Request, total
+from contracts.ticketing import HoldPlaced
+from services.ticketing.holds.requests import Request
+from services.ticketing.holds.terms import total
 
 
 def event(request: Request, now: datetime, expires_at: datetime) -> tuple[str, str]:
@@ -22,12 +23,12 @@ def event(request: Request, now: datetime, expires_at: datetime) -> tuple[str, s
         "show_name": layout.name,
         "starts_at": layout.starts_at,
         "seats": [seat.json for seat in request.seats],
-        "places": [],
-        "total": {"minor": total(request.seats), "currency": layout.currency},
+        "places": [each.json for each in request.places],
+        "total": {"minor": total(request.seats, request.places), "currency": layout.currency},
         "expires_at": expires_at,
         "account_id": str(request.account_id) if request.account_id else None,
-        "channel": Channel.SITE,
-        "name": None,
+        "channel": request.channel,
+        "name": request.name,
     }
     headers = attributes(
         HoldPlaced.event_type,

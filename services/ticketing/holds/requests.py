@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.ticketing.shows.layout import Layout, Offer
-
-
-def total(seats: Iterable[Offer]) -> int:
-    """What the seats cost together, in minor units."""
-    return sum(seat.price.minor for seat in seats)
+from contracts.ticketing import Channel
+from services.ticketing.holds.terms import total
+from services.ticketing.holds.wanted import mark
+from services.ticketing.shows.layout import Layout, Offer, Places
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +21,23 @@ class Granted:
     expires_at: datetime
     seats: tuple[Offer, ...]
     repeated: bool = False
+    places: tuple[Places, ...] = ()
+    channel: str = Channel.SITE
 
     @property
     def total(self) -> int:
-        return total(self.seats)
+        """In minor units."""
+        return total(self.seats, self.places)
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`why` is taken, greedy, closed, stale, ended or other."""
+    """`why` is taken, short, greedy, closed, stale, ended or other."""
 
     why: str
     seats: tuple[str, ...] = ()
+    left: dict[UUID, int] | None = None
+    """Of a short one: how many places are left of the areas that have not enough."""
     most: int = 0
     """The limit that a greedy one would pass."""
 
@@ -64,16 +66,29 @@ class Request:
     """Whether it comes from the organisation's ticket desk."""
     staff: bool = False
     """Whether it comes from others of its staff: they buy for somebody, and have no account of a buyer."""
+    places: tuple[Places, ...] = ()
+    """In order of area and fare, each once."""
+    channel: str = Channel.SITE
+    name: str | None = None
+    """Who the ticket desk keeps it for."""
+    note: str | None = None
+    clerk_id: UUID | None = None
     unheard: bool = False
     """Whether an attempt got no answer: that one may have placed it."""
     joined: float = field(default_factory=time.perf_counter)
     keys: tuple[str, ...] = field(init=False)
     """The ids of the seats."""
     text_id: str = field(init=False)
+    units: int = field(init=False)
+    """How many seats and places."""
+    asked: str = field(init=False)
+    """By which the same request is known again."""
 
     def __post_init__(self) -> None:
         self.keys = tuple([seat.seat for seat in self.seats])
         self.text_id = str(self.hold_id)
+        self.units = len(self.seats) + sum([each.quantity for each in self.places])
+        self.asked = mark(self.seats, self.places)
 
     @property
     def granted(self) -> bool:

@@ -16,7 +16,7 @@ from chassis.edge import Caller, Tx, WorkerTx, public, staff
 from chassis.pages import cut, moment, read_cursor
 from chassis.problems import Unauthorised, raises
 from contracts.accounts import Role
-from contracts.ticketing import FULL_FARE
+from contracts.ticketing import FULL_FARE, Channel
 from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold, NotYourHold
 from services.ticketing.holds import commands, terms
 from services.ticketing.holds.place import DESK, BoxOffice
@@ -31,13 +31,42 @@ from services.ticketing.tickets.tables import OrderRecord
 router = APIRouter(tags=["holds"])
 
 
+class ItemIn(Body):
+    item: str
+    """`seat_guid` of the plan, or the id of an area."""
+    fare: str | None = None
+    """The usual one of its price zone if there is none."""
+    quantity: Annotated[int, Field(ge=1)] = 1
+    """Of places."""
+
+
 class HoldIn(Body):
     """Documents the hot route, which reads its body itself."""
 
     hold_id: UUID
     """Made by the client (UUIDv7), so that the same request sent twice is one hold."""
-    seats: Annotated[list[str], Field(min_length=1)]
-    """`seat_guid` of the plan."""
+    seats: Annotated[list[str] | None, Field(min_length=1)] = None
+    """`seat_guid` of the plan, each at the usual fare of its zone. Or:"""
+    items: Annotated[list[ItemIn] | None, Field(min_length=1)] = None
+    """Seats and places at the fares that are chosen."""
+    channel: Channel | None = None
+    """Where it is sold, if not where it is asked for. Only the ticket desk may name it."""
+    name: str | None = None
+    """Who the ticket desk keeps it for."""
+    note: str | None = None
+    """What the ticket desk wants to remember."""
+
+
+class HeldPlacesOut(Body):
+    area: UUID
+    label: str
+    zone_id: UUID
+    zone_name: str
+    fare: str
+    fare_name: str | None
+    quantity: int
+    price: Price
+    """Of one."""
 
 
 class HeldSeatOut(Body):
@@ -55,6 +84,8 @@ class HoldOut(Body):
     show_id: UUID
     expires_at: datetime
     seats: list[HeldSeatOut]
+    places: list[HeldPlacesOut]
+    channel: str
     total: Price
     token: str
     """Small; the header `Hold-Token` wants it for looking, extending and releasing."""
@@ -70,7 +101,15 @@ class HoldRow(Body):
     placed_at: datetime
     expires_at: datetime
     seats: list[HeldSeatOut]
+    places: list[HeldPlacesOut]
     total: Price
+    channel: str
+    name: str | None
+    """Who the ticket desk keeps it for."""
+    note: str | None
+    """Of the ticket desk, for itself."""
+    clerk_id: UUID | None
+    """The account of the member of staff who placed it."""
     account_id: UUID | None
     order: str | None
     """What ticketing knows of its order: open, issued, refused or closed."""
@@ -154,7 +193,7 @@ async def read_hold(
     if hold is None or organisation not in (None, hold.organisation):
         raise NoSuchHold(f"There is no hold {hold_id}.")
     order = await tx.get(OrderRecord, hold_id)
-    return _row(hold, order.stage if order else None)
+    return _row(hold, order.stage if order else None, desk=organisation is not None)
 
 
 @router.get("/shows/{show_id}/holds")
@@ -179,18 +218,25 @@ async def list_holds(
     if after is not None:
         query = query.where(tuple_(Hold.placed_at, Hold.id) < read_cursor(after, moment))
     rows, more = cut((await tx.execute(query)).all(), limit, lambda row: (row[0].placed_at, row[0].id))
-    return HoldList(items=[_row(hold, stage) for hold, stage in rows], next=more)
+    return HoldList(items=[_row(hold, stage, desk=True) for hold, stage in rows], next=more)
 
 
 async def _describe(request: Request, tx: WorkerTx, hold: Hold) -> bytes:
     board: Board = request.app.state.board
     box_office: BoxOffice = request.app.state.box_office
     layout = board.peek(hold.show_id) or await board.read(tx, hold.show_id)
-    return box_office.describe(layout, hold.id, Granted(hold.expires_at, terms.from_dicts(hold.terms)))
+    granted = Granted(
+        hold.expires_at,
+        terms.from_dicts(hold.terms),
+        places=terms.places_from(hold.places),
+        channel=hold.channel,
+    )
+    return box_office.describe(layout, hold.id, granted)
 
 
-def _row(hold: Hold, stage: str | None) -> HoldRow:
-    seats = [HeldSeatOut.model_validate(seat) for seat in hold.terms]
+def _row(hold: Hold, stage: str | None, *, desk: bool) -> HoldRow:
+    seats, places = terms.from_dicts(hold.terms), terms.places_from(hold.places)
+    prices = [seat.price for seat in seats] or [each.price for each in places]
     return HoldRow(
         hold_id=hold.id,
         show_id=hold.show_id,
@@ -198,8 +244,13 @@ def _row(hold: Hold, stage: str | None) -> HoldRow:
         extended=hold.extended,
         placed_at=hold.placed_at,
         expires_at=hold.expires_at,
-        seats=seats,
-        total=Price(minor=sum(seat.price.minor for seat in seats), currency=seats[0].price.currency),
+        seats=[HeldSeatOut.model_validate(seat) for seat in hold.terms],
+        places=[HeldPlacesOut.model_validate(each) for each in hold.places],
+        total=Price(minor=terms.total(seats, places), currency=prices[0].currency),
+        channel=hold.channel,
+        name=hold.name if desk else None,
+        note=hold.note if desk else None,
+        clerk_id=hold.clerk_id if desk else None,
         account_id=hold.account_id,
         order=stage,
     )

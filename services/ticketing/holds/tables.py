@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, Text, text
+from sqlalchemy import CheckConstraint, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -56,6 +56,18 @@ class Hold(Base):
     """In key order."""
     terms: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     """Each seat with label, zone and price as they were when it was placed: what the quote says."""
+    places: Mapped[list[dict[str, Any]]] = mapped_column(JSON, server_default="[]")
+    """The same of places in areas."""
+    units: Mapped[int] = mapped_column(server_default="0")
+    """How many seats and places it has."""
+    asked: Mapped[str] = mapped_column(server_default="")
+    """A mark of what was asked for, by which the same request is known again."""
+    channel: Mapped[str] = mapped_column(server_default="site")
+    name: Mapped[str | None]
+    """Who the ticket desk keeps it for."""
+    note: Mapped[str | None]
+    clerk_id: Mapped[UUID | None]
+    """The account of the member of staff who placed it."""
     status: Mapped[str] = mapped_column(server_default="active")
     placed_at: Mapped[datetime]
     expires_at: Mapped[datetime]
@@ -66,6 +78,22 @@ class Hold(Base):
     network: Mapped[str | None]
     """Where it was asked for: an IPv4 address or an IPv6 /64. Not of the ticket desk's."""
     version: Mapped[int] = mapped_column(server_default="1")
+
+
+class HeldPlaceRow(Base):
+    """Places of an area that a hold has at one fare. What all holds have of an area together is its `taken`."""
+
+    __tablename__ = "held_place"
+    __table_args__ = (CheckConstraint("quantity > 0", name="quantity"), Index(None, "area_id"))
+
+    hold_id: Mapped[UUID] = mapped_column(primary_key=True)
+    area_id: Mapped[UUID] = mapped_column(primary_key=True)
+    fare: Mapped[str] = mapped_column(primary_key=True)
+    organisation: Mapped[UUID]
+    show_id: Mapped[UUID]
+    quantity: Mapped[int]
+    until: Mapped[datetime]
+    """When its hold is over; infinity when they are sold."""
 
 
 class HeldSeatRow(Base):

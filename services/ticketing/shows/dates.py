@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.ticketing.errors import ConfirmFirst, DateIsPast
 from services.ticketing.holds.seats import database_now
 from services.ticketing.holds.tables import HeldSeatRow
-from services.ticketing.shows.tables import Show
+from services.ticketing.shows.tables import AreaRow, Show
 
 SOON = timedelta(hours=1)
 
@@ -26,7 +26,8 @@ async def ask_first(session: AsyncSession, show: Show, moved: datetime) -> None:
     """Raises `ConfirmFirst` if people have seats for the date that a show shall no longer have, or its sale would end
     within the hour."""
     warnings = []
-    taken = await session.scalar(select(func.count()).where(HeldSeatRow.show_id == show.id))
+    taken = await session.scalar(select(func.count()).where(HeldSeatRow.show_id == show.id)) or 0
+    taken += await session.scalar(select(func.sum(AreaRow.taken)).where(AreaRow.show_id == show.id)) or 0
     if taken:
         warnings.append(f"{taken} seats are held or sold for {_said(show.starts_at)}.")
     if moved <= await database_now(session) + SOON:

@@ -17,7 +17,7 @@ from uuid import UUID
 import orjson
 
 from contracts.money import Money
-from contracts.ticketing import FULL_FARE, Area, Fare, PriceZone, ShowStatus
+from contracts.ticketing import FULL_FARE, Area, Fare, HeldPlaces, PriceZone, ShowStatus
 from services.ticketing.errors import PriceZonesRefused
 from services.ticketing.halls.places import Seats
 
@@ -31,6 +31,10 @@ class AreaSpec:
     area_id: UUID
     name: str
     capacity: int
+
+
+Priced = tuple[str, str | None, Money]
+"""A fare: its key, its name where there are several, and its price."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +58,20 @@ class ZoneSpec:
     def text_id(self) -> str:
         return str(self.zone_id)
 
-    def fare(self, wanted: str | None) -> tuple[str, str | None, Money] | None:
-        """Key, name and price of a fare, the usual one if none is wanted; None if the zone has no such fare."""
+    @cached_property
+    def usual(self) -> Priced:
+        """What is asked for unless another fare is chosen."""
+        return next(iter(self._fares.values()))
+
+    def fare(self, wanted: str) -> Priced | None:
+        return self._fares.get(wanted)
+
+    @cached_property
+    def _fares(self) -> dict[str, Priced]:
         if not self.fares:
-            return (FULL_FARE, None, self.price) if wanted in (None, FULL_FARE) else None
-        found = self.fares[0] if wanted is None else next((fare for fare in self.fares if fare.fare == wanted), None)
-        if found is None:
-            return None
-        return found.fare, found.name if len(self.fares) > 1 else None, found.price
+            return {FULL_FARE: (FULL_FARE, None, self.price)}
+        several = len(self.fares) > 1
+        return {fare.fare: (fare.fare, fare.name if several else None, fare.price) for fare in self.fares}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +82,65 @@ class Offer:
     label: str
     zone_name: str
     price: Money
+    fare: str
+    fare_name: str | None
     json: orjson.Fragment = field(compare=False)
     """As `HeldSeat` of the contract."""
 
     @classmethod
-    def of(cls, seat: str, label: str, zone_id: str, zone_name: str, price: Money) -> Offer:
+    def of(
+        cls,
+        seat: str,
+        label: str,
+        zone_id: str,
+        zone_name: str,
+        price: Money,
+        fare: str = FULL_FARE,
+        fare_name: str | None = None,
+    ) -> Offer:
         held = {
             "seat": seat,
             "label": label,
             "zone_id": zone_id,
             "zone_name": zone_name,
             "price": {"minor": price.minor, "currency": price.currency},
-            "fare": FULL_FARE,
-            "fare_name": None,
+            "fare": fare,
+            "fare_name": fare_name,
         }
-        return cls(seat, label, zone_name, price, orjson.Fragment(orjson.dumps(held)))
+        return cls(seat, label, zone_name, price, fare, fare_name, orjson.Fragment(orjson.dumps(held)))
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Some places of an area at a fare."""
+
+    area: UUID
+    label: str
+    zone_name: str
+    fare: str
+    fare_name: str | None
+    quantity: int
+    price: Money
+    """Of one."""
+    json: orjson.Fragment = field(compare=False)
+    """As `HeldPlaces` of the contract."""
+
+    @classmethod
+    def of(cls, held: HeldPlaces) -> Places:
+        return cls(
+            held.area,
+            held.label,
+            held.zone_name,
+            held.fare,
+            held.fare_name,
+            held.quantity,
+            held.price,
+            orjson.Fragment(held.model_dump_json().encode()),
+        )
+
+    @property
+    def key(self) -> tuple[UUID, str]:
+        return self.area, self.fare
 
 
 class Assigned(Mapping[str, ZoneSpec]):
@@ -137,14 +191,33 @@ class Offers(Mapping[str, Offer]):
         self._zones = zones
         self._locale = locale
         self._known: dict[str, Offer] = {}
+        self._at: dict[tuple[str, str], Offer] = {}
 
     def __getitem__(self, seat: str) -> Offer:
         known = self._known.get(seat)
         if known is None:
-            zone = self._zones[seat]
-            label = self._zones.seats[seat].label(self._locale)
-            known = self._known[seat] = Offer.of(seat, label, zone.text_id, zone.name, zone.price)
+            known = self._make(seat, self._zones[seat].usual)
+            self._known[seat] = known
         return known
+
+    def at(self, seat: str, fare: str) -> Offer | None:
+        """A seat that is for sale at this fare; None if its zone has no such fare."""
+        known = self._at.get((seat, fare))
+        if known is None:
+            found = self._zones[seat].fare(fare)
+            if found is None:
+                return None
+            known = self._at[seat, fare] = self._make(seat, found)
+        return known
+
+    def zone(self, seat: str) -> ZoneSpec:
+        """The price zone of a seat that is for sale."""
+        return self._zones[seat]
+
+    def _make(self, seat: str, priced: Priced) -> Offer:
+        zone, (fare, fare_name, price) = self._zones[seat], priced
+        label = self._zones.seats[seat].label(self._locale)
+        return Offer.of(seat, label, zone.text_id, zone.name, price, fare, fare_name)
 
     def each(self) -> Iterator[bool]:
         """Whether each seat of the hall is for sale, in the plan's order."""
@@ -198,6 +271,32 @@ class Layout:
         """Every area with its price zone."""
         return {area.area_id: (area, zone) for zone in self.specs for area in zone.areas}
 
+    def area(self, item: str) -> tuple[AreaSpec, ZoneSpec] | None:
+        """The area of this id, with its price zone."""
+        return self._areas.get(item)
+
+    @cached_property
+    def _areas(self) -> dict[str, tuple[AreaSpec, ZoneSpec]]:
+        return {str(key): found for key, found in self.areas.items()}
+
+    def places_of(self, item: str, fare: str | None, quantity: int) -> Places | None:
+        """Places of an area of the show; None if it has no such fare."""
+        area, zone = self._areas[item]
+        priced = zone.usual if fare is None else zone.fare(fare)
+        if priced is None:
+            return None
+        held = HeldPlaces(
+            area=area.area_id,
+            label=area.name,
+            zone_id=zone.zone_id,
+            zone_name=zone.name,
+            fare=priced[0],
+            fare_name=priced[1],
+            quantity=quantity,
+            price=priced[2],
+        )
+        return Places.of(held)
+
     @cached_property
     def area_states(self) -> tuple[Area, ...]:
         return tuple(
@@ -220,9 +319,11 @@ class Layout:
             "payment_seconds": self.payment_seconds,
         }
 
-    def invoice_for(self, seats: Iterable[Offer]) -> bool:
-        """Whether all these seats may be ordered by invoice (ORD-39)."""
-        own = (self.offers.invoice_allowed(seat.seat) for seat in seats)
+    def invoice_for(self, seats: Iterable[Offer], places: Iterable[Places] = ()) -> bool:
+        """Whether all these seats and places may be ordered by invoice (ORD-39)."""
+        areas = (self.areas.get(each.area) for each in places)
+        own = [self.offers.invoice_allowed(seat.seat) for seat in seats]
+        own += [found[1].invoice_allowed if found else None for found in areas]
         return all(self.invoice_allowed if allowed is None else allowed for allowed in own)
 
 

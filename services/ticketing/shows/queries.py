@@ -21,6 +21,16 @@ SEATS = text("""
     FROM held_seat
     WHERE show_id = :show_id AND organisation = :organisation
 """)
+AREAS = text("""
+    SELECT id, name, capacity, taken
+    FROM area WHERE show_id = :show_id AND organisation = :organisation ORDER BY position
+""")
+CHANNELS = text("""
+    SELECT channel, coalesce(sum(units) FILTER (WHERE status IN ('active', 'lapsed')), 0)::bigint AS held,
+           (SELECT count(*) FROM ticket
+            WHERE ticket.show_id = :show_id AND ticket.channel = hold.channel AND voided_at IS NULL) AS sold
+    FROM hold WHERE show_id = :show_id AND organisation = :organisation GROUP BY channel ORDER BY channel
+""")
 SOLD_AND_VOIDED = text("""
     SELECT count(*) FILTER (WHERE issued_at >= :since AND issued_at < :until) AS issued,
            count(*) FILTER (WHERE voided_at >= :since AND voided_at < :until) AS voided,
@@ -32,7 +42,7 @@ SOLD_AND_VOIDED = text("""
 """)
 BOOKINGS = text("""
     SELECT CASE WHEN status = 'lapsed' THEN 'active' ELSE status END AS state,
-           count(*) AS holds, coalesce(sum(cardinality(seats)), 0)::bigint AS seats
+           count(*) AS holds, coalesce(sum(units), 0)::bigint AS seats
     FROM hold
     WHERE show_id = :show_id AND organisation = :organisation AND placed_at >= :since AND placed_at < :until
     GROUP BY state
@@ -86,10 +96,8 @@ def repertoire(
     return query.where(*conditions).order_by(Show.starts_at, Show.id).limit(limit)
 
 
-async def statistics(
-    session: AsyncSession, layout: Layout, since: datetime, until: datetime
-) -> dict[str, dict[str, Any]]:
-    """Seats now; bookings and tickets of a period (TKT-17)."""
+async def statistics(session: AsyncSession, layout: Layout, since: datetime, until: datetime) -> dict[str, Any]:
+    """Seats, places and channels now; bookings and tickets of a period (TKT-17)."""
     show: dict[str, Any] = {"show_id": layout.show_id, "organisation": layout.organisation}
     period = {**show, "since": since, "until": until}
     seats: Row[Any] = (await session.execute(SEATS, show)).one()
@@ -102,6 +110,13 @@ async def statistics(
             "free": len(layout.offers) - seats.held - seats.sold,
             "held": seats.held,
             "sold": seats.sold,
+        },
+        "areas": [
+            {"area_id": row.id, "name": row.name, "capacity": row.capacity, "left": row.capacity - row.taken}
+            for row in await session.execute(AREAS, show)
+        ],
+        "channels": {
+            row.channel: {"held": row.held, "sold": row.sold} for row in await session.execute(CHANNELS, show)
         },
         "tickets": {
             "issued": tickets.issued,

@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
@@ -52,6 +52,7 @@ READ = text("""
 """)
 
 
+LEFT = text('SELECT id, capacity - taken AS "left" FROM area WHERE show_id = :show_id')
 VERSION = text("SELECT version FROM show WHERE id = :show_id")
 
 
@@ -59,14 +60,22 @@ class View:
     """An answer. Each form is written when somebody first asks for it: in an on-sale the map changes all the time, and
     most lookers ask for one form."""
 
-    def __init__(self, show_id: UUID, version: int, seats: Collection[str], states: bytes) -> None:
-        self._head = {"show_id": str(show_id), "version": version}
+    def __init__(
+        self,
+        show_id: UUID,
+        version: int,
+        seats: Collection[str],
+        states: bytes,
+        areas: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        self._head = {"show_id": str(show_id), "version": version, "areas": areas}
         self._seats = seats
         self._states = states
 
     @cached_property
     def etag(self) -> str:
-        return f'"{hashlib.blake2b(self._states, digest_size=12).hexdigest()}"'
+        told = self._states + orjson.dumps(self._head["areas"])
+        return f'"{hashlib.blake2b(told, digest_size=12).hexdigest()}"'
 
     @cached_property
     def full(self) -> bytes:
@@ -93,6 +102,22 @@ class _Map:
         self.current = True
         self.lock = asyncio.Lock()
         self._view: tuple[int, View] | None = None
+        self.left: dict[UUID, int] = {}
+        """How many places each area has left."""
+        self.counted = False
+        """Whether no event has told of places since they were counted."""
+
+    def count(self, left: dict[UUID, int]) -> None:
+        if self.left != left:
+            self.left = left
+            self.version += 1
+
+    @property
+    def areas(self) -> list[dict[str, Any]]:
+        return [
+            {"area_id": str(key), "name": area.name, "capacity": area.capacity, "left": self.left.get(key, 0)}
+            for key, (area, _) in self.layout.areas.items()
+        ]
 
     def free(self, seat: str) -> None:
         self.holds.pop(seat, None)
@@ -106,11 +131,12 @@ class _Map:
         return time.monotonic() - self.read_at > refresh_seconds
 
     def must_read(self, refresh_seconds: float) -> bool:
-        return bool(self.dirty) or self.is_old(refresh_seconds)
+        return bool(self.dirty) or not self.counted or self.is_old(refresh_seconds)
 
     def view(self) -> View:
         if self._view is None or self._view[0] != self.version:
-            self._view = self.version, View(self.layout.show_id, self.version, self.layout.places, bytes(self.states))
+            show_id, seats = self.layout.show_id, self.layout.places
+            self._view = self.version, View(show_id, self.version, seats, bytes(self.states), self.areas)
         return self._view[1]
 
     def _set(self, seat: str, state: int) -> None:
@@ -170,14 +196,18 @@ class SeatMaps:
                 found.taken_meanwhile.update(request.keys)
                 for seat in request.keys:
                     found.take(seat, request.hold_id)
+                if request.places:
+                    found.counted = False
         while len(self._placed_here) > OWN_HOLDS:
             self._placed_here.popitem(last=False)
 
-    def touch(self, show_id: UUID, seats: Iterable[str] | None = None) -> None:
-        """Some seats of a show may have changed, or all."""
+    def touch(self, show_id: UUID, seats: Iterable[str] | None = None, *, places: bool = False) -> None:
+        """Some seats of a show may have changed, or all; or how many places are left."""
         found = self._maps.get(show_id)
         if found is None:
             return
+        if places:
+            found.counted = False
         if seats is None:
             found.read_at = float("-inf")
         else:
@@ -193,12 +223,15 @@ class SeatMaps:
                 if found is not None:
                     unknown = [seat.seat for seat in hold.seats if found.holds.get(seat.seat) != hold.hold_id]
                     found.dirty.update(unknown)
+                    found.counted = found.counted and not hold.places
             case HoldExtended() as hold:
-                self.touch(hold.show_id, hold.seats or None)
+                named = bool(hold.seats or hold.places)
+                self.touch(hold.show_id, hold.seats if named else None, places=bool(hold.places))
             case HoldReleased() | HoldConversionRefused() as ended:
-                self.touch(ended.show_id, ended.seats)
+                self.touch(ended.show_id, ended.seats, places=bool(ended.places))
             case TicketsIssued() | TicketsVoided() as issued:
-                self.touch(issued.show_id, [ticket.seat for ticket in issued.tickets])
+                seats = [ticket.seat for ticket in issued.tickets if ticket.seat]
+                self.touch(issued.show_id, seats, places=any(ticket.area for ticket in issued.tickets))
             case _:
                 pass
 
@@ -207,6 +240,7 @@ class SeatMaps:
         dirty, found.dirty = found.dirty, set()
         # What the lane takes while the statements run is newer than what they see.
         found.taken_meanwhile = set()
+        found.counted = True
         metrics.SEATMAP_READS.labels("whole" if whole else "seats").inc()
         parameters = {"show_id": found.layout.show_id, "seats": None if whole else sorted(dirty)}
         try:
@@ -218,8 +252,11 @@ class SeatMaps:
                         found.current = False
                         return
                 rows = (await session.execute(READ, parameters)).all()
+                places = await session.execute(LEFT, {"show_id": found.layout.show_id}) if found.layout.areas else ()
+                found.count({row.id: row.left for row in places})
         except BaseException:
             found.dirty |= dirty
+            found.counted = False
             raise
         present = {row.seat for row in rows}
         for seat in list(found.holds) if whole else dirty:

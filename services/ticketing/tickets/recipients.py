@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from chassis.people import normalise_email
 from contracts.orders import LineKind, OrderLine, OrderState
@@ -18,8 +20,24 @@ class Bundle:
     lines: tuple[OrderLine, ...]
 
 
-def seat_lines(order: OrderState) -> list[OrderLine]:
-    return [line for line in order.lines if line.kind == LineKind.SEAT]
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold that an order was made of."""
+
+    hold_id: UUID
+    show_id: UUID
+    lines: tuple[OrderLine, ...]
+
+
+def holds_of(order: OrderState) -> list[Held]:
+    """The holds whose seats and places an order has lines for, in the order of their ids, in which they are locked. A
+    line that names no hold is of the one that has the order's id."""
+    lines: dict[tuple[UUID, UUID], list[OrderLine]] = defaultdict(list)
+    for line in order.lines:
+        show_id = line.show_id or order.show_id
+        if line.kind in (LineKind.SEAT, LineKind.PLACE) and show_id is not None:
+            lines[line.hold_id or order.order_id, show_id].append(line)
+    return [Held(hold_id, show_id, tuple(found)) for (hold_id, show_id), found in sorted(lines.items())]
 
 
 def holder_of(line: OrderLine, order: OrderState) -> Holder:

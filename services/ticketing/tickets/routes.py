@@ -46,8 +46,14 @@ class TicketOut(Body):
     order_id: UUID
     show_id: UUID
     seat: str
+    """Empty for a place of an area."""
+    area_id: UUID | None
     label: str
     zone_name: str
+    fare: str
+    fare_name: str | None
+    channel: str
+    line_id: UUID | None
     price: Price
     holder: Contact
     code: str
@@ -132,8 +138,8 @@ async def list_registrations(
 
 async def _buyers(session: AsyncSession, orders: set[UUID]) -> dict[UUID, UUID | None]:
     """Who ordered, by order, as far as they were signed in."""
-    records = await session.scalars(select(OrderRecord).where(OrderRecord.id.in_(orders)))
-    return {record.id: record.account_id for record in records}
+    records = await session.scalars(select(OrderRecord).where(OrderRecord.order_id.in_(orders)))
+    return {record.order_id: record.account_id for record in records}
 
 
 def _agreed(row: TicketRow, people: dict[str, Person], buyers: dict[UUID, UUID | None]) -> Person | None:
@@ -154,7 +160,7 @@ def _registration(row: TicketRow, person: Person | None) -> Registration:
         ticket_id=row.id,
         order_id=row.order_id,
         show_id=row.show_id,
-        seat=row.seat,
+        seat=row.seat or "",
         label=row.label,
         ordered=ordered,
         registered=registered,
@@ -219,7 +225,7 @@ async def _printed(tx: AsyncSession, document: Document, rows: list[TicketRow]) 
                 code=row.code,
                 holder=row.holder_name,
                 place=Place(**row.place).parts(document.locale) or (row.label,),
-                zone=row.zone_name,
+                zone=f"{row.zone_name}, {row.fare_name}" if row.fare_name else row.zone_name,
                 price=Money(minor=row.price_minor, currency=row.currency),
             )
             for row in rows
@@ -233,9 +239,14 @@ def _ticket(row: TicketRow, printer: Printer) -> TicketOut:
         number=str(row.number),
         order_id=row.order_id,
         show_id=row.show_id,
-        seat=row.seat,
+        seat=row.seat or "",
+        area_id=row.area_id,
         label=row.label,
         zone_name=row.zone_name,
+        fare=row.fare,
+        fare_name=row.fare_name,
+        channel=row.channel,
+        line_id=row.line_id,
         price=Price(minor=row.price_minor, currency=row.currency),
         holder=Contact(name=row.holder_name, email=row.holder_email, phone=row.holder_phone),
         code=row.code,

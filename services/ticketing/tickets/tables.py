@@ -28,11 +28,14 @@ class OrderStage(StrEnum):
 
 
 class OrderRecord(Base):
-    """An order that ticketing has heard of. Events may come twice or in any order; this row remembers what was."""
+    """A hold that an order was made of, one row for each hold of the order. Events may come twice or in any order; this
+    row remembers what was."""
 
     __tablename__ = "order_record"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
+    """That of the hold."""
+    order_id: Mapped[UUID] = mapped_column(index=True)
     organisation: Mapped[UUID] = mapped_column(index=True)
     show_id: Mapped[UUID]
     stage: Mapped[str] = mapped_column(server_default="open")
@@ -40,6 +43,8 @@ class OrderRecord(Base):
     """Who ordered, signed in."""
     revoked_seats: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     """Seats whose tickets were revoked, also before there were any."""
+    revoked_places: Mapped[dict[str, dict[str, int]]] = mapped_column(JSON, server_default="{}")
+    """By request, how many tickets of which line were revoked, also before there were any."""
     version: Mapped[int] = mapped_column(server_default="0")
 
 
@@ -50,7 +55,8 @@ class Document(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     organisation: Mapped[UUID] = mapped_column(index=True)
-    order_id: Mapped[UUID] = mapped_column(ForeignKey("order_record.id"), index=True)
+    order_id: Mapped[UUID] = mapped_column(index=True)
+    hold_id: Mapped[UUID] = mapped_column(ForeignKey("order_record.id"), index=True)
     locale: Mapped[str]
     name: Mapped[str]
     email: Mapped[str | None]
@@ -72,14 +78,24 @@ class TicketRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, Identity(always=True, start=FIRST_NUMBER), unique=True)
     organisation: Mapped[UUID] = mapped_column(index=True)
-    order_id: Mapped[UUID] = mapped_column(ForeignKey("order_record.id"), index=True)
+    order_id: Mapped[UUID] = mapped_column(index=True)
+    hold_id: Mapped[UUID] = mapped_column(ForeignKey("order_record.id"), index=True)
     document_id: Mapped[UUID] = mapped_column(ForeignKey("document.id"), index=True)
     show_id: Mapped[UUID]
-    seat: Mapped[str]
+    seat: Mapped[str | None]
+    area_id: Mapped[UUID | None]
+    """Of a ticket that is for no seat."""
     place: Mapped[dict[str, Any]] = mapped_column(JSON)
     """The seat's zone, row and number in the plan, to be printed in the reader's language."""
     label: Mapped[str]
     zone_name: Mapped[str]
+    fare: Mapped[str] = mapped_column(server_default="full")
+    fare_name: Mapped[str | None]
+    """None where the zone has one fare."""
+    line_id: Mapped[UUID | None]
+    """The line of the order that it was given for."""
+    channel: Mapped[str] = mapped_column(server_default="site")
+    """Where it was held."""
     price_minor: Mapped[int]
     currency: Mapped[str]
     code: Mapped[str]
@@ -90,3 +106,5 @@ class TicketRow(Base):
     issued_at: Mapped[datetime] = mapped_column(server_default=func.now())
     voided_at: Mapped[datetime | None]
     void_reason: Mapped[str | None]
+    void_request: Mapped[UUID | None]
+    """The refund or cancellation that asked for it."""

@@ -19,6 +19,7 @@ from services.ticketing.halls.tables import Hall
 from services.ticketing.holds.expiry import lapse_holds
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Answer, Request
+from services.ticketing.holds.wanted import Item, priced
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
 from services.ticketing.shows.tables import AreaRow, PriceZoneRow, Show
@@ -98,6 +99,10 @@ async def let_run_out(db: Database, show_id: UUID, hold_id: UUID | None = None) 
             text(f"UPDATE hold SET expires_at = {past} WHERE {mine.format(id='id')} AND status = 'active'"), which
         )
         await session.execute(
+            text(f"UPDATE held_place SET until = {past} WHERE {mine.format(id='hold_id')} AND until < 'infinity'"),
+            which,
+        )
+        await session.execute(
             text(f"UPDATE held_seat SET until = {past} WHERE {mine.format(id='hold_id')} AND until < 'infinity'"), which
         )
 
@@ -110,16 +115,24 @@ async def lapse_all(db: Database) -> None:
 
 def ask(
     layout: Layout,
-    *seats: str,
+    *wanted: str | tuple[int, int] | tuple[int, int, str],
     hold_id: UUID | None = None,
     lifetime: float = 60,
     wait: float = 10,
     **who: Any,
 ) -> Request:
+    """Seats by name, and places as (number of the area, quantity), at a fare if it is named too."""
+    areas = list(layout.areas)
+    items = [
+        Item(each) if isinstance(each, str) else Item(str(areas[each[0]]), each[2] if len(each) > 2 else None, each[1])
+        for each in wanted
+    ]
+    seats, places = priced(layout, items, 10_000)
     return Request(
         hold_id=hold_id or uuid7(),
         layout=layout,
-        seats=tuple(layout.offers[seat] for seat in sorted(seats)),
+        seats=seats,
+        places=places,
         lifetime=timedelta(seconds=lifetime),
         latest=timedelta(hours=1),
         account_id=who.pop("account_id", None),

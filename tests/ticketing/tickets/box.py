@@ -25,7 +25,7 @@ from contracts.orders import (
 )
 from services.ticketing.holds import terms
 from services.ticketing.holds.lane import Lane
-from services.ticketing.holds.requests import Granted
+from services.ticketing.holds.requests import Granted, Request
 from services.ticketing.settings import DEVELOPMENT_TICKET_KEY
 from services.ticketing.shows.layout import Layout
 from services.ticketing.tickets import orders
@@ -45,15 +45,21 @@ class Box:
     layout: Layout
     lane: Lane
 
-    async def hold(self, *seats: str, lifetime: float = 60, **who: Any) -> Order:
+    async def hold(self, *seats: str | tuple[int, int], lifetime: float = 60, **who: Any) -> Order:
+        """Seats by name, and places as (number of the area, quantity)."""
         request = ask(self.layout, *seats, lifetime=lifetime, **who)
         (answer,) = await answers([self.lane], [request])
         assert isinstance(answer, Granted), answer
+        return self.order_of(request, answer)
+
+    def order_of(self, request: Request, answer: Granted) -> Order:
+        """An order for what was granted."""
         hold = {
             "hold_id": str(request.hold_id),
             "show_id": str(self.layout.show_id),
             "seats": orjson.loads(terms.to_json(answer.seats)),
-            "total": {"minor": 10_000 * len(seats), "currency": "UAH"},
+            "places": orjson.loads(terms.to_json(answer.places)),
+            "total": {"minor": answer.total, "currency": "UAH"},
         }
         return Order(self.layout.organisation, hold)
 
@@ -70,7 +76,7 @@ class Box:
                 case OrderCancelled() | OrderExpired() as data:
                     await orders.order_cancelled(session, organisation, data)
                 case SeatsUnclaimed() as data:
-                    await orders.seats_unclaimed(session, data.order_id)
+                    await orders.seats_unclaimed(session, data.hold_id or data.order_id)
                 case TicketsRevoked() as data:
                     await orders.tickets_revoked(session, board, organisation, data)
 
@@ -91,6 +97,22 @@ class Box:
     async def sold(self) -> dict[str, UUID]:
         """The order of each seat that is blocked for ever."""
         return await self._pairs("SELECT seat, hold_id FROM held_seat WHERE show_id = :show AND until = 'infinity'")
+
+    async def counted(self) -> list[dict[str, int]]:
+        """Of each area: what its counter says, what holds have of it, and what of that is sold; with its living
+        tickets."""
+        sql = """
+            SELECT taken, coalesce(has, 0)::int AS has, coalesce(sold, 0)::int AS sold,
+                   (SELECT count(*) FROM ticket WHERE ticket.area_id = area.id AND voided_at IS NULL) AS tickets
+            FROM area LEFT JOIN (
+                SELECT area_id, sum(quantity) AS has, sum(quantity) FILTER (WHERE until = 'infinity') AS sold
+                FROM held_place GROUP BY area_id
+            ) AS held ON held.area_id = area.id
+            WHERE show_id = :show ORDER BY position
+        """
+        async with self.db.as_worker() as session:
+            rows = (await session.execute(text(sql), {"show": self.layout.show_id})).all()
+        return [dict(row._mapping) for row in rows]
 
     async def _pairs(self, sql: str) -> dict[str, UUID]:
         async with self.db.as_worker() as session:

@@ -125,7 +125,9 @@ async def test_a_cancelled_show_refuses_the_conversion(box):
 async def test_the_last_guard_is_an_index_on_living_tickets(box):
     order = await box.hold("1-1")
     await box.hear(order.paid())
-    columns = "organisation, order_id, document_id, show_id, seat, place, label, zone_name, price_minor, currency"
+    columns = (
+        "organisation, order_id, hold_id, document_id, show_id, seat, place, label, zone_name, price_minor, currency"
+    )
     copy = text(
         f"INSERT INTO ticket (id, code, holder_name, {columns})"
         f" SELECT gen_random_uuid(), 'x', 'x', {columns} FROM ticket WHERE show_id = :id"

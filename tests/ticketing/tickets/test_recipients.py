@@ -8,7 +8,7 @@ import pytest
 
 from contracts.money import Money
 from contracts.orders import LineKind, OrderLine, Participant
-from services.ticketing.tickets.recipients import bundles, holder_of, seat_lines
+from services.ticketing.tickets.recipients import bundles, holder_of, holds_of
 from tests.ticketing.theatre import Order
 
 OLENA = Participant(name="Олена", email="olena@example.com", phone="+380671234567")
@@ -48,7 +48,7 @@ def order_of(*participants: Participant | None):
 )  # fmt: skip
 def test_a_document_for_each_address(participants, expected):
     order = order_of(*participants)
-    made = bundles(order, seat_lines(order))
+    made = bundles(order, order.lines)
     assert [
         ((b.recipient.name, b.recipient.email, b.recipient.phone), "".join(x.reference[-1] for x in b.lines))
         for b in made
@@ -73,4 +73,18 @@ def test_only_seats_have_tickets():
     )
     order = order_of(None)
     order = order.model_copy(update={"lines": (*order.lines, course)})
-    assert [line.reference for line in seat_lines(order)] == ["1-1"]
+    (held,) = holds_of(order)
+    assert [line.reference for line in held.lines] == ["1-1"]
+
+
+def test_an_order_is_of_the_holds_that_its_lines_name():
+    order = order_of(OLENA, TARAS)
+    other, elsewhere = uuid4(), uuid4()
+    moved = order.lines[1].model_copy(
+        update={"kind": LineKind.PLACE, "hold_id": other, "show_id": elsewhere, "reference": str(uuid4())}
+    )
+    held = holds_of(order.model_copy(update={"lines": (order.lines[0], moved)}))
+    assert {(each.hold_id, each.show_id): each.lines for each in held} == {
+        (order.order_id, order.show_id): (order.lines[0],),
+        (other, elsewhere): (moved,),
+    }
