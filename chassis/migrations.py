@@ -85,6 +85,7 @@ def wall_off(connection: Connection, service: str) -> None:
         connection.exec_driver_sql(statement)
     connection.exec_driver_sql("SELECT footlights_rotate('12 hours', '2 hours')")
     connection.exec_driver_sql(walls.rights(service))
+    connection.exec_driver_sql(walls.views(service))
 
 
 def protect(op: Executes, table: str, *, service: str, account_column: str | None = None) -> None:
@@ -96,6 +97,11 @@ def protect(op: Executes, table: str, *, service: str, account_column: str | Non
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY caller ON {table} TO {service}_api USING ({mine}) WITH CHECK ({mine})")
     op.execute(f"CREATE POLICY worker ON {table} TO {service}_worker USING (true) WITH CHECK (true)")
+
+
+def unsee(op: Executes, table: str) -> None:
+    """Before a column of the table is dropped or gets another type: its view is made again after the migrations."""
+    op.execute(f"DROP VIEW IF EXISTS seen.{table}")
 
 
 def _ours(_: Any, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:

@@ -84,6 +84,33 @@ BEGIN
 END $$
 """
 
+# A view is made again only if its table has other columns, so that readers need not wait for the lock.
+SEEN = """
+DO $$
+DECLARE
+    name text;
+    columns text;
+BEGIN
+    CREATE SCHEMA IF NOT EXISTS seen;
+    GRANT USAGE ON SCHEMA seen TO {service}_api;
+    FOR name, columns IN
+        SELECT c.relname, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relrowsecurity
+        GROUP BY c.oid, c.relname HAVING bool_or(a.attname = 'organisation')
+    LOOP
+        CONTINUE WHEN columns = (
+            SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+            WHERE attrelid = to_regclass('seen.' || quote_ident(name)) AND attnum > 0);
+        EXECUTE format('DROP VIEW IF EXISTS seen.%I', name);
+        EXECUTE format('CREATE VIEW seen.%I AS SELECT %s FROM public.%I WHERE organisation = '
+                       '(SELECT nullif(current_setting(''footlights.organisation'', true), '''')::uuid)',
+                       name, columns, name);
+        EXECUTE format('GRANT SELECT ON seen.%I TO {service}_api', name);
+    END LOOP;
+END $$
+"""
+
 
 def rotation(service: str) -> tuple[str, ...]:
     """Statements that make the function which keeps the partitions of published events: it returns for how many hours
@@ -94,3 +121,8 @@ def rotation(service: str) -> tuple[str, ...]:
 def rights(service: str) -> str:
     """Takes from the api role what it does not need. Does nothing in a database without our tables."""
     return RIGHTS.replace("{service}", service)
+
+
+def views(service: str) -> str:
+    """Makes a view of the caller's rows for every table that belongs to organisations (see `chassis.db.SEEN`)."""
+    return SEEN.replace("{service}", service)

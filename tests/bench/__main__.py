@@ -16,6 +16,8 @@ from chassis import logging
 from deploy.platform import topics
 from tests.bench import mechanism
 from tests.bench.figures import Figure, report
+from tests.bench.million import QUESTIONS as MILLION
+from tests.bench.million import million
 from tests.bench.sales import SALES, sales
 from tests.chassis import probe
 from tests.harness import kafka_cluster, postgres_server
@@ -36,6 +38,9 @@ async def run(names: list[str]) -> list[Figure]:
     wanted = [name for name in names if name in SALES]
     if wanted or not names:
         figures += await sales(wanted)
+    wanted = [name for name in names if name in MILLION]
+    if wanted or not names:
+        figures += await million(wanted)
     return figures
 
 

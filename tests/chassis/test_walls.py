@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from chassis import outbox
+from chassis import outbox, walls
 from deploy.platform.ports import SERVICES
 from tests.chassis import probe
 from tests.harness import Postgres
@@ -88,3 +88,54 @@ async def test_stored_answers_are_seen_by_their_owner_only(postgres: Postgres) -
         with pytest.raises(ProgrammingError, match="row-level security"):
             async with db.for_organisation(organisation) as session:
                 await session.execute(keep, {"scope": f"{uuid4()}:/orders"})
+
+
+VIEWS = """
+    SELECT c.relname FROM pg_class c
+    WHERE c.relnamespace = 'seen'::regnamespace AND has_table_privilege($1, c.oid, 'SELECT')
+      AND NOT has_table_privilege($1, c.oid, 'INSERT, UPDATE, DELETE')
+"""
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_what_the_api_role_reads_by_views_has_the_same_wall(postgres: Postgres, service: str) -> None:
+    urls = await postgres.create_database(service)
+    owner, api = await asyncpg.connect(urls.owner), await asyncpg.connect(urls.api)
+    try:
+        views = {name for (name,) in await owner.fetch(VIEWS, f"{service}_api")}
+        owned = await owner.fetch("""
+            SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organisation'
+            WHERE c.relnamespace = 'public'::regnamespace AND c.relrowsecurity
+        """)
+        assert views == {name for (name,) in owned}
+        for view in views:
+            definition = await owner.fetchval("SELECT pg_get_viewdef(to_regclass('seen.' || quote_ident($1)))", view)
+            assert "current_setting('footlights.organisation'" in definition
+            assert await api.fetchval(f'SELECT count(*) FROM seen."{view}"') == 0
+    finally:
+        await owner.close()
+        await api.close()
+
+
+async def test_a_view_shows_the_callers_rows_alone_and_follows_its_table(postgres: Postgres) -> None:
+    urls = await postgres.create_database("orders")
+    mine, foreign = uuid4(), uuid4()
+    owner, api = await asyncpg.connect(urls.owner), await asyncpg.connect(urls.api)
+    try:
+        for organisation in (mine, foreign):
+            await owner.execute(
+                "INSERT INTO organisations (organisation, slug, name, currency, locale, phone_region, version) "
+                "VALUES ($1, $2, 'Theatre', 'UAH', 'uk', 'UA', 1)",
+                organisation,
+                str(organisation),
+            )
+        assert await api.fetch("SELECT organisation FROM seen.organisations") == []
+        await api.execute("SELECT set_config('footlights.organisation', $1, false)", str(mine))
+        assert [row[0] for row in await api.fetch("SELECT organisation FROM seen.organisations")] == [mine]
+        await owner.execute("ALTER TABLE organisations ADD COLUMN motto text DEFAULT 'curtain up'")
+        for _ in range(2):
+            await owner.execute(walls.views("orders"))
+            assert await api.fetchval("SELECT motto FROM seen.organisations") == "curtain up"
+    finally:
+        await owner.close()
+        await api.close()

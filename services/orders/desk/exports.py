@@ -20,7 +20,7 @@ from uuid import UUID
 import xlsxwriter
 from sqlalchemy import func, select
 
-from chassis.db import Database
+from chassis.db import SEEN, Database
 from chassis.money import major
 from services.orders.desk.listing import Filters, matching, sorted_by
 from services.orders.desk.saved_view import view_of
@@ -70,7 +70,7 @@ async def chosen(db: Database, organisation: UUID, filters: Filters, limit: int)
     async with db.for_organisation(organisation) as session:
         view, _ = await view_of(session, organisation)
         statement = sorted_by(select(Order.id).where(*matching(organisation, filters, view)), filters.sort)
-        ids = list(await session.scalars(statement.limit(limit + 1)))
+        ids = list(await session.scalars(statement.limit(limit + 1), execution_options=SEEN))
     if len(ids) > limit:
         raise TooManyRows(f"These are more than {limit} orders. Export them in parts, such as by date.", limit=limit)
     return ids
@@ -85,7 +85,10 @@ async def rows(db: Database, organisation: UUID, ids: Sequence[UUID]) -> AsyncIt
         part = ids[start : start + ROWS_AT_ONCE]
         statement = select(Order, quantity).where(Order.organisation == organisation, Order.id.in_(part))
         async with db.for_organisation(organisation) as session:
-            found = {order.id: _row(order, count) for order, count in await session.execute(statement)}
+            found = {
+                order.id: _row(order, count)
+                for order, count in await session.execute(statement, execution_options=SEEN)
+            }
         yield [found[order_id] for order_id in part if order_id in found]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any
@@ -9,10 +10,11 @@ from uuid import UUID
 
 from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, exists, func, literal, literal_column, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from chassis.db import SEEN
 from chassis.pages import cut, moment, read_cursor
 from chassis.texts import STORABLE, like
 from contracts.orders import FunnelStage, PaymentMethod, PaymentStatus
@@ -44,7 +46,7 @@ COLUMNS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "created_at": Order.created_at,
     "user": func.lower(func.coalesce(Order.customer_name, "")),
     "total": Order.total,
-    "status": func.coalesce(Order.stage, ""),
+    "status": func.coalesce(Order.stage, literal_column("''")),
     "number": Order.number,
     "title": Order.title,
 }
@@ -174,7 +176,8 @@ async def list_orders(
         last = read_cursor(page.cursor, KINDS.get(page.sort.value.lstrip("-"), str))
         key = tuple_(column, Order.id)
         statement = statement.where(key < last if descending else key > last)
-    found = (await session.execute(sorted_by(statement, page.sort).limit(page.limit + 1))).all()
+    statement = sorted_by(statement, page.sort).limit(page.limit + 1)
+    found = (await session.execute(statement, execution_options=SEEN)).all()
     shown, more = cut(found, page.limit, lambda row: (row.sorted, row.Order.id))
     return [(order, int(count)) for order, count, _ in shown], more
 
@@ -184,16 +187,26 @@ async def already_paid(session: AsyncSession, organisation: UUID, orders: list[O
     ids = [order.id for order in orders]
     if not ids:
         return set()
-    other = select(Order).subquery("other")
-    same = and_(
-        other.c.organisation == Order.organisation,
-        other.c.id != Order.id,
-        other.c.stage == PAID,
-        or_(other.c.customer_email == Order.customer_email, other.c.customer_phone == Order.customer_phone),
-        or_(other.c.show_id == Order.show_id, other.c.offer_id == Order.offer_id),
+    other = aliased(Order)
+    bought = func.coalesce(Order.show_id, Order.offer_id)
+    also_bought = func.coalesce(other.show_id, other.offer_id)
+
+    def paid_by(contact: str) -> ColumnElement[bool]:
+        # One subquery for each way to know a person, so that each finds its index.
+        return exists().where(
+            other.organisation == organisation,
+            other.stage == literal_column(f"'{PAID}'"),
+            getattr(other, contact) == getattr(Order, contact),
+            also_bought == bought,
+            other.id != Order.id,
+        )
+
+    statement = select(Order.id).where(
+        Order.organisation == organisation,
+        Order.id.in_(ids),
+        or_(paid_by("customer_email"), paid_by("customer_phone")),
     )
-    statement = select(Order.id).where(Order.organisation == organisation, Order.id.in_(ids))
-    return set(await session.scalars(statement.where(exists(select(other.c.id).where(same)))))
+    return set(await session.scalars(statement, execution_options=SEEN))
 
 
 class Income(BaseModel):
@@ -214,17 +227,22 @@ class Totals(BaseModel):
 async def totals(session: AsyncSession, organisation: UUID, filters: Filters) -> Totals:
     """Over the filtered orders; over all, when nothing is filtered."""
     where = matching(organisation, filters)
-    counts = select(
-        func.count(),
-        func.count().filter(Order.stage == FunnelStage.AWAITING_PAYMENT.value),
-        func.count().filter(Order.stage == PAID),
-    ).where(*where)
-    orders, unpaid, paid = (await session.execute(counts)).one()
-    money = (
-        select(Order.currency, func.sum(Order.paid - Order.refunded))
+    statement = (
+        select(Order.currency, Order.stage, func.count(), func.sum(Order.paid - Order.refunded))
         .where(*where)
-        .group_by(Order.currency)
-        .order_by(Order.currency)
+        .group_by(Order.currency, Order.stage)
     )
-    income = [Income(minor=int(minor), currency=currency) for currency, minor in await session.execute(money)]
-    return Totals(income=income, orders=orders, new_unpaid=unpaid, paid=paid)
+    sums = (await session.execute(statement, execution_options=SEEN)).all()
+
+    def orders(stage: FunnelStage | None = None) -> int:
+        return sum(count for _, of, count, _ in sums if stage is None or of == stage)
+
+    income: defaultdict[str, int] = defaultdict(int)
+    for currency, _, _, minor in sums:
+        income[currency] += int(minor)
+    return Totals(
+        income=[Income(minor=minor, currency=currency) for currency, minor in sorted(income.items())],
+        orders=orders(),
+        new_unpaid=orders(FunnelStage.AWAITING_PAYMENT),
+        paid=orders(FunnelStage.PAID),
+    )

@@ -15,6 +15,10 @@ from contracts.orders import FunnelStage
 from services.orders.base import Base
 from services.orders.payments.tables import Payment, Refund
 
+LISTED = text("deleted_at IS NULL")
+PAID = text("stage = 'paid'")
+BOUGHT = text("coalesce(show_id, offer_id)")
+
 
 class Order(Base):
     """One row per order; lock it before anything of the order is changed."""
@@ -22,7 +26,22 @@ class Order(Base):
     __tablename__ = "orders"
     __table_args__ = (
         UniqueConstraint("organisation", "number"),
+        # Pages of the table in each order it can be sorted, and its totals.
+        Index(
+            "ix_orders_listed",
+            "organisation",
+            "created_at",
+            "id",
+            postgresql_include=["stage", "currency", "paid", "refunded"],
+            postgresql_where=LISTED,
+        ),
+        Index("ix_orders_by_total", "organisation", "total", "id", postgresql_where=LISTED),
+        Index("ix_orders_by_stage", "organisation", text("coalesce(stage, '')"), "id", postgresql_where=LISTED),
+        Index("ix_orders_by_number", "organisation", "number", "id", postgresql_where=LISTED),
         Index(None, "organisation", "stage", "created_at"),
+        # Who has paid for the same before (ORD-36).
+        Index("ix_orders_paid_email", "organisation", "customer_email", BOUGHT, postgresql_where=PAID),
+        Index("ix_orders_paid_phone", "organisation", "customer_phone", BOUGHT, postgresql_where=PAID),
         Index(None, "organisation", "show_id"),
         Index(None, "organisation", "customer_email"),
         Index(None, "account_id"),
@@ -113,6 +132,8 @@ class OrderLine(Base):
     __table_args__ = (
         Index(None, "organisation", "participant_email"),
         Index("ix_order_lines_show_id", "show_id", postgresql_where=text("show_id IS NOT NULL")),
+        Index(None, "organisation", "zone", "order_id"),
+        Index(None, "organisation", "ticket_number"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
