@@ -33,6 +33,9 @@ MONEY_STAFF = staff(
 GROUP_BYTES = 512 * 1024
 """Of a body that names everybody in a group of 1,000."""
 
+CHECKOUT_BYTES = 4 * 1024 * 1024
+"""Of a body with the quotes of 2,000 seats, and everybody in them."""
+
 Staff = Annotated[Caller, Depends(ORDER_STAFF)]
 MoneyStaff = Annotated[Caller, Depends(MONEY_STAFF)]
 

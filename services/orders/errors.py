@@ -57,6 +57,10 @@ class OfferNotOnSale(Conflict):
     slug, title = "offer-not-on-sale", "The offer is not on sale"
 
 
+class PriceChanged(Conflict):
+    slug, title = "price-changed", "The price is another than the buyer saw"
+
+
 class SkuTaken(Conflict):
     slug, title = "sku-taken", "Another offer has this article number"
 

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.edge import Caller
 from chassis.problems import Invalid
 from chassis.texts import ONE_LINE
-from contracts.orders import FunnelStage, LineKind, PaymentMethod
+from contracts.orders import FunnelStage, PaymentMethod
+from services.orders.buying.basket import Basket, Bought, Item
 from services.orders.buying.contacts import Contact, Person, contact, reachable, region_of
-from services.orders.buying.quotes import Quote
 from services.orders.buying.sale import still_sold
-from services.orders.catalogue.tables import Offer
-from services.orders.errors import HoldOver, IdTaken, InvoiceNotOffered, NotPossibleNow
-from services.orders.order import Cause, changed, create_order, happen, load
-from services.orders.order.lines import hold_lines, offer_line, replace_lines
+from services.orders.errors import IdTaken, NotPossibleNow
+from services.orders.order import Cause, changed, create_order, happen
+from services.orders.order.lines import MOST_LINES, replace_lines
+from services.orders.order.merge import free_hold, take_over
 from services.orders.order.tables import Order
 from services.orders.process import happenings as h
 from services.orders.settings import Settings
 
+Place = tuple[UUID, str]
+"""A hold, and the name of a seat in it."""
+LONGEST_QUOTE = 1_500_000
+"""Of 2,000 seats."""
+TAKEN = "Another order has this id. Make a new one, or open the order by its link."
 REPEATED_WITHIN = timedelta(hours=1)
 Locale = Literal["en", "uk", "pl", "ru"]
 
@@ -33,6 +40,8 @@ class SeatHolder(Person):
     """Who will hold the ticket of one seat (ORD-4)."""
 
     seat: Annotated[str, Field(max_length=200), ONE_LINE]
+    hold_id: UUID | None = None
+    """Needed where seats of two shows have the same name."""
 
 
 class Buying(BaseModel):
@@ -48,82 +57,110 @@ class Buying(BaseModel):
 
 
 class Checkout(Buying):
-    quote: str = Field(max_length=100_000)
-    """The signed quote that the hold was answered with."""
-    participants: list[SeatHolder] = Field(default_factory=list, max_length=1000)
+    """One order of one hold, or of whatever is sent of `quotes` and `items`."""
+
+    quote: str | None = Field(default=None, max_length=LONGEST_QUOTE)
+    """The signed quote that the hold with the order's id was answered with."""
+    quotes: list[Annotated[str, Field(max_length=LONGEST_QUOTE)]] = Field(default_factory=list, max_length=20)
+    """Quotes of several holds. The order has the id of one of them, or one that the client makes (UUIDv7)."""
+    items: list[Item] = Field(default_factory=list, max_length=50)
+    """Courses and goods."""
+    participants: list[SeatHolder] = Field(default_factory=list, max_length=MOST_LINES)
     """Seats without one are for the customer."""
     dates_seen: dict[UUID, AwareDatetime] = Field(default_factory=dict, max_length=100)
     """Dates that the buyer agrees to, by show: needed where a show was moved since its seats were held."""
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.quote and self.quotes:
+            raise ValueError("send either quote or quotes")
+        return self
 
-async def check_out(session: AsyncSession, quote: Quote, body: Checkout, caller: Caller, settings: Settings) -> Order:
-    """Place the order of a hold; repeated while it awaits payment, it takes the newer contact data.
 
-    Raises `InvoiceNotOffered`, `HoldOver`, `BadContact`, `ShowNotOnSale`, `ShowMoved`, or `NotPossibleNow` for an order
-    that is paid or cancelled.
+class OfferCheckout(Buying, Bought):
+    order_id: UUID
+    """Made by the client (UUIDv7): a repeated request is the same order."""
+
+
+async def check_out(
+    session: AsyncSession, order_id: UUID, basket: Basket, body: Buying, caller: Caller, settings: Settings
+) -> Order:
+    """Place an order; repeated while it awaits payment, it takes the newer contact data and method of payment.
+
+    Raises `InvoiceNotOffered`, `HoldOver`, `BadContact`, `ShowNotOnSale`, `ShowMoved`, `OfferNotOnSale`,
+    `PriceChanged`, `IdTaken`, or `NotPossibleNow` for an order that is paid or cancelled, or has other contents.
     """
-    if body.payment_method == "invoice" and not quote.invoice_allowed:
-        raise InvoiceNotOffered("Pay by card: the organiser does not offer invoices for these tickets.")
-    region = await region_of(session, quote.organisation, settings.phone_region)
+    if body.payment_method == "invoice":
+        basket.allows_invoice()
+    region = await region_of(session, basket.organisation, settings.phone_region)
     customer = reachable(contact(body.customer, region, "the customer"), "the customer")
-    holders = _holders(quote, body, region)
-    order = await load(session, quote.hold_id) or await create_order(
-        session, quote.hold_id, quote.organisation, currency=quote.currency
-    )
-    if order.hold_released and order.stage in (None, FunnelStage.INTERESTED):
-        raise HoldOver("The seats are free again. Choose them once more.")
-    fresh = order.stage is None or order.stage == FunnelStage.INTERESTED
-    if not fresh and order.stage != FunnelStage.AWAITING_PAYMENT:
-        raise NotPossibleNow("The order is already paid or cancelled.", stage=order.stage)
-    if fresh:
-        quote = await still_sold(session, quote, body.dates_seen)
-    another_method = order.payment_method != body.payment_method
+    participants = body.participants if isinstance(body, Checkout) else []
+    holders = _holders(basket, participants, region)
+    order = await _order_of(session, order_id, basket)
+    if order.stage not in (None, FunnelStage.INTERESTED):
+        return await _again(session, order, basket, holders, customer, body, caller, settings)
+    basket.is_as_seen()
+    seen = body.dates_seen if isinstance(body, Checkout) else {}
+    basket = replace(basket, quotes=tuple([await still_sold(session, quote, seen) for quote in basket.quotes]))
+    for hold_id in sorted(basket.holds - {order.id}):
+        hold = await free_hold(session, hold_id, basket.organisation, basket.currency)
+        await take_over(session, order, hold)
     _fill(order, body, customer, caller, settings)
-    cause = Cause(caller.email or customer.email or "buyer", "buyer")
-    if not fresh:
-        _name_participants(order, holders, customer)
-        if another_method:
-            # However often the method is changed, the seats are not kept longer than for an invoice.
-            latest = (order.placed_at or order.created_at) + timedelta(days=settings.invoice_days)
-            pay_by = min(_pay_by(body, settings, quote.payment_seconds), latest)
-            await happen(session, order, h.MethodChanged(pay_by=pay_by), cause)
-        await changed(session, order, "checked_out_again", cause, payment_method=body.payment_method)
-        return order
-    order.show_id, order.title, order.starts_at = quote.show_id, quote.show_name, quote.starts_at
-    lines = replace_lines(order, hold_lines(order, quote.hold_id, quote.show_id, quote.seats, quote.places))
+    order.title = basket.title
+    if basket.quotes:
+        order.show_id, order.starts_at = basket.quotes[0].show_id, basket.quotes[0].starts_at
+    else:
+        order.offer_id = basket.offers[0][0].id
+    lines = replace_lines(order, basket.lines(order, region))
     _name_participants(order, holders, customer)
-    await happen(
-        session, order, h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings, quote.payment_seconds)), cause
-    )
+    cause = Cause(caller.email or customer.email or "buyer", "buyer")
+    await happen(session, order, h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings, basket)), cause)
     return order
 
 
-class OfferCheckout(Buying):
-    order_id: UUID
-    """Made by the client (UUIDv7): a repeated request is the same order."""
-    quantity: int = Field(default=1, ge=1, le=1000)
-
-
-async def buy_offer(
-    session: AsyncSession, offer: Offer, body: OfferCheckout, caller: Caller, settings: Settings
-) -> Order:
-    """Order a course or goods (ORD-40). The price is the catalogue's."""
-    if body.payment_method == "invoice" and not offer.invoice_allowed:
-        raise InvoiceNotOffered("Pay by card: invoices are not offered for this.")
-    if offer.kind == LineKind.COURSE and body.quantity != 1:
-        raise Invalid("A course is bought once per student.")
-    region = await region_of(session, offer.organisation, settings.phone_region)
-    customer = reachable(contact(body.customer, region, "the customer"), "the customer")
-    order = await create_order(session, body.order_id, offer.organisation, currency=offer.currency)
-    if order.stage is not None:
-        if order.offer_id != offer.id or not _same_buyer(order, customer, caller):
-            raise IdTaken("Another order has this id. Make a new one, or open the order by its link.")
+async def _order_of(session: AsyncSession, order_id: UUID, basket: Basket) -> Order:
+    """The order with this id, new or placed before. Raises `HoldOver`, or `IdTaken` for somebody else's hold."""
+    if order_id in basket.holds:
+        order = await free_hold(session, order_id, basket.organisation, basket.currency)
+        if order.merged_into is not None:
+            raise NotPossibleNow("The seats are part of another order. Open that one.")
         return order
+    order = await create_order(session, order_id, basket.organisation, currency=basket.currency)
+    if order.stage == FunnelStage.INTERESTED or order.hold_released or order.merged_into is not None:
+        raise IdTaken(TAKEN)
+    return order
+
+
+async def _again(
+    session: AsyncSession,
+    order: Order,
+    basket: Basket,
+    holders: Mapping[Place, Contact],
+    customer: Contact,
+    body: Buying,
+    caller: Caller,
+    settings: Settings,
+) -> Order:
+    """The quote of its own hold opens an order again; any other is opened to who made it."""
+    if order.id not in basket.holds:
+        if not (basket.is_of(order) and _same_buyer(order, customer, caller)):
+            raise IdTaken(TAKEN)
+        if order.stage != FunnelStage.AWAITING_PAYMENT:
+            return order
+    if order.stage != FunnelStage.AWAITING_PAYMENT:
+        raise NotPossibleNow("The order is already paid or cancelled.", stage=order.stage)
+    if not basket.is_of(order):
+        raise NotPossibleNow("The order was placed with other contents. Order the rest by itself.", stage=order.stage)
+    another_method = order.payment_method != body.payment_method
     _fill(order, body, customer, caller, settings)
-    order.offer_id, order.title = offer.id, offer.name
-    lines = replace_lines(order, [offer_line(order, offer, body.quantity)])
-    checkout = h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings))
-    await happen(session, order, checkout, Cause(customer.email or "buyer", "buyer"))
+    cause = Cause(caller.email or customer.email or "buyer", "buyer")
+    _name_participants(order, holders, customer)
+    if another_method:
+        # However often the method is changed, the seats are not kept longer than for an invoice.
+        latest = (order.placed_at or order.created_at) + timedelta(days=settings.invoice_days)
+        pay_by = min(_pay_by(body, settings, basket), latest)
+        await happen(session, order, h.MethodChanged(pay_by=pay_by), cause)
+    await changed(session, order, "checked_out_again", cause, payment_method=body.payment_method)
     return order
 
 
@@ -153,35 +190,41 @@ def _fill(order: Order, body: Buying, customer: Contact, caller: Caller, setting
     order.return_url = safe_return_url(body.return_url, settings)
 
 
-def _holders(quote: Quote, body: Checkout, region: str) -> dict[str, Contact]:
-    seats = {seat.seat for seat in quote.seats}
-    holders: dict[str, Contact] = {}
-    for person in body.participants:
-        if person.seat not in seats:
+def _holders(basket: Basket, participants: Sequence[SeatHolder], region: str) -> dict[Place, Contact]:
+    places = [(quote.hold_id, seat.seat) for quote in basket.quotes for seat in quote.seats]
+    holders: dict[Place, Contact] = {}
+    by_seat: dict[str, list[Place]] = {}
+    for place in places:
+        by_seat.setdefault(place[1], []).append(place)
+    for person in participants:
+        own = [place for place in by_seat.get(person.seat, []) if person.hold_id in (None, place[0])]
+        if not own:
             raise Invalid(f"Seat {person.seat} is not part of the order.", seat=person.seat)
-        if person.seat in holders:
+        if len(own) > 1:
+            raise Invalid(f"Seat {person.seat} is in two holds: name the one by hold_id.", seat=person.seat)
+        if own[0] in holders:
             raise Invalid(f"Seat {person.seat} has two participants.", seat=person.seat)
-        holders[person.seat] = contact(person, region, person.name)
+        holders[own[0]] = contact(person, region, person.name)
     return holders
 
 
-def _name_participants(order: Order, holders: dict[str, Contact], customer: Contact) -> None:
+def _name_participants(order: Order, holders: Mapping[Place, Contact], customer: Contact) -> None:
     """A participant whom no message can reach gets the ticket by way of the customer."""
     for line in order.lines:
-        holder = holders.get(line.reference, customer)
+        if line.hold_id is None:
+            continue
+        holder = holders.get((line.hold_id, line.reference), customer)
         line.participant_name = holder.name
         own = holder.email or holder.phone
         line.participant_email = holder.email if own else customer.email
         line.participant_phone = holder.phone if own else customer.phone
 
 
-def _pay_by(body: Buying, settings: Settings, seconds: int | None = None) -> datetime:
-    wait = (
-        timedelta(days=settings.invoice_days)
-        if body.payment_method == "invoice"
-        else timedelta(seconds=seconds or settings.payment_seconds)
-    )
-    return datetime.now(UTC) + wait
+def _pay_by(body: Buying, settings: Settings, basket: Basket) -> datetime:
+    if body.payment_method == "invoice":
+        return datetime.now(UTC) + timedelta(days=settings.invoice_days)
+    seconds = min((quote.payment_seconds or settings.payment_seconds for quote in basket.quotes), default=None)
+    return datetime.now(UTC) + timedelta(seconds=seconds or settings.payment_seconds)
 
 
 def safe_return_url(url: str | None, settings: Settings) -> str | None:

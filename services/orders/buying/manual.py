@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from chassis.texts import NAMING, ONE_LINE
-from contracts.orders import PaymentMethod
+from contracts.orders import LineKind, PaymentMethod
+from services.orders.buying.basket import Bought, lines_of
 from services.orders.buying.checkout import Locale
-from services.orders.buying.contacts import Person, contact, region_of
+from services.orders.buying.contacts import Person, contact, reachable, region_of
 from services.orders.catalogue.commands import find_offer
 from services.orders.errors import NotPossibleNow
 from services.orders.order import Cause, create_order, happen
-from services.orders.order.lines import offer_line, replace_lines
+from services.orders.order.lines import replace_lines
 from services.orders.order.tables import Order
 from services.orders.process import happenings as h
 from services.orders.settings import Settings
@@ -41,6 +42,8 @@ class ManualOrder(BaseModel):
     """The product, from a drop-down list: orders are tied to products (ORD-45)."""
     customer: ManualCustomer
     quantity: int = Field(default=1, ge=1, le=1000)
+    participants: list[Person] = Field(default_factory=list, max_length=1000)
+    """The students of a course, one for each place; a single place without one is for the customer."""
     locale: Locale = "en"
     order_id: UUID | None = None
     """Made by the client, so that a repeated request is the same order."""
@@ -55,6 +58,9 @@ async def add_order(
     name = f"{body.customer.first_name} {body.customer.last_name}".strip()
     person = Person(name=name, email=body.customer.email or None, phone=body.customer.phone or None)
     customer = contact(person, region, "the customer")
+    if offer.kind == LineKind.COURSE:
+        # A student whom nobody can reach would never learn the address of the course.
+        reachable(customer, "the customer")
     order = await create_order(
         session,
         body.order_id or uuid7(),
@@ -73,7 +79,8 @@ async def add_order(
         if order.offer_id != offer.id or order.source != "manual":
             raise NotPossibleNow("Another order has this id.")
         return order
-    lines = replace_lines(order, [offer_line(order, offer, body.quantity)])
+    bought = Bought(quantity=body.quantity, participants=body.participants)
+    lines = replace_lines(order, lines_of(order, offer, bought, region))
     pay_by = datetime.now(UTC) + timedelta(days=settings.manual_days)
     await happen(session, order, h.CheckedOut(lines=lines, pay_by=pay_by), cause)
     return order

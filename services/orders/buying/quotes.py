@@ -33,8 +33,8 @@ class Quote:
     """How long this show's card orders may wait for their money, if it is not the usual time."""
 
 
-async def verify(keys: KeySet, token: str, order_id: UUID) -> Quote:
-    """The quote of the hold with the order's id. Raises `BadQuote`, or `HoldOver` when its time has passed."""
+async def verify(keys: KeySet, token: str) -> Quote:
+    """Raises `BadQuote`, or `HoldOver` when the hold's time has passed."""
     try:
         claims = await keys.verify(token, audience=AUDIENCE, issuer=ISSUER)
     except TokenExpired:
@@ -45,8 +45,6 @@ async def verify(keys: KeySet, token: str, order_id: UUID) -> Quote:
         quote = _read(claims)
     except (KeyError, ValueError, TypeError):
         raise BadQuote("The quote is not complete.") from None
-    if quote.hold_id != order_id:
-        raise BadQuote("The quote belongs to another hold: the order has the id of its hold.")
     if quote.hold_until <= datetime.now(UTC):
         raise HoldOver("The hold has expired. Choose the seats again.")
     return quote

@@ -21,7 +21,7 @@ from chassis.problems import Forbidden, raises
 from chassis.texts import STORABLE
 from contracts.orders import FunnelStage
 from services.orders.access import (
-    GROUP_BYTES,
+    CHECKOUT_BYTES,
     MONEY_STAFF,
     Config,
     Db,
@@ -33,7 +33,7 @@ from services.orders.access import (
     provider_of,
     visible_order,
 )
-from services.orders.buying import quotes
+from services.orders.buying.basket import fill_basket, read_quotes
 from services.orders.buying.checkout import Checkout, check_out
 from services.orders.buying.page import HEADERS, order_page
 from services.orders.desk import actions
@@ -43,8 +43,12 @@ from services.orders.errors import (
     BadContact,
     BadQuote,
     HoldOver,
+    IdTaken,
     InvoiceNotOffered,
     NotPossibleNow,
+    OfferNotFound,
+    OfferNotOnSale,
+    PriceChanged,
     ProviderAway,
     ShowMoved,
     ShowNotOnSale,
@@ -77,16 +81,37 @@ class CheckedOut(BaseModel):
 
 
 @router.post("/orders/{order_id}/checkout", status_code=201)
-@takes(GROUP_BYTES)
-@raises(BadContact, BadQuote, HoldOver, InvoiceNotOffered, NotPossibleNow, ProviderAway, ShowMoved, ShowNotOnSale)
+@takes(CHECKOUT_BYTES)
+@raises(
+    BadContact,
+    BadQuote,
+    HoldOver,
+    IdTaken,
+    InvoiceNotOffered,
+    NotPossibleNow,
+    OfferNotFound,
+    OfferNotOnSale,
+    PriceChanged,
+    ProviderAway,
+    ShowMoved,
+    ShowNotOnSale,
+)
 async def checkout(
     request: Request, order_id: UUID, body: Checkout, caller: Anybody, db: Db, settings: Config
 ) -> CheckedOut:
-    """Order the seats of a hold (ORD-4, ORD-29, ORD-38). Prices come from the signed quote alone."""
+    """Order the seats of holds, courses and goods, as one order (ORD-4, ORD-29, ORD-38).
+
+    Prices come from the signed quotes and the catalogue alone.
+    """
     context.bind(order_id=order_id)
-    quote = await quotes.verify(request.app.state.quote_keys, body.quote, order_id)
-    async with db.for_organisation(quote.organisation) as session:
-        order = await check_out(session, quote, body, caller, settings)
+    tokens = [body.quote] if body.quote else body.quotes
+    read = await read_quotes(request.app.state.quote_keys, tokens)
+    if body.quote and read[0].hold_id != order_id:
+        raise BadQuote("The quote belongs to another hold: the order has the id of its hold.")
+    async with db.as_worker() as session:
+        basket = await fill_basket(session, read, body.items)
+    async with db.for_organisation(basket.organisation) as session:
+        order = await check_out(session, order_id, basket, body, caller, settings)
         payment = await begin_payment(session, request, order, caller)
     return await answer(request, order, payment)
 

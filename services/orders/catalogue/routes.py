@@ -18,7 +18,8 @@ from contracts.accounts import Role
 from contracts.money import Money
 from contracts.orders import FunnelStage, OfferKind
 from services.orders.access import Config, Db, Staff
-from services.orders.buying.checkout import OfferCheckout, buy_offer
+from services.orders.buying.basket import Basket
+from services.orders.buying.checkout import OfferCheckout, check_out
 from services.orders.buying.routes import CheckedOut, answer, begin_payment
 from services.orders.buying.wishes import Wish, wish
 from services.orders.catalogue.commands import (
@@ -37,6 +38,7 @@ from services.orders.errors import (
     InvoiceNotOffered,
     NotPossibleNow,
     OfferNotOnSale,
+    PriceChanged,
     ProviderAway,
     SkuTaken,
 )
@@ -103,7 +105,7 @@ async def change(
 
 
 @router.post("/offers/{offer_id}/orders", status_code=201)
-@raises(BadContact, IdTaken, InvoiceNotOffered, NotPossibleNow, OfferNotOnSale, ProviderAway)
+@raises(BadContact, IdTaken, InvoiceNotOffered, NotPossibleNow, OfferNotOnSale, PriceChanged, ProviderAway)
 async def order_offer(
     request: Request, offer_id: UUID, body: OfferCheckout, caller: Anybody, db: Db, settings: Config
 ) -> CheckedOut:
@@ -111,9 +113,8 @@ async def order_offer(
     async with db.as_worker() as session:
         found = await find_offer(session, offer_id)
     async with db.for_organisation(found.organisation) as session:
-        if not found.on_sale:
-            raise OfferNotOnSale("It is not sold at the moment.")
-        order = await buy_offer(session, found, body, caller, settings)
+        basket = Basket(found.organisation, found.currency, offers=((found, body),))
+        order = await check_out(session, body.order_id, basket, body, caller, settings)
         payment = await begin_payment(session, request, order, caller)
     return await answer(request, order, payment)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -12,6 +12,8 @@ from services.orders.catalogue.tables import Offer
 from services.orders.order.tables import Order, OrderLine
 from services.orders.process.line import Line, Return
 
+Student = tuple[str, str | None, str | None]
+"""Name, e-mail and phone; without the last two, by way of the customer."""
 MOST_LINES = 2000
 """Of one order."""
 GIVEN_BY = {
@@ -90,6 +92,20 @@ def offer_line(order: Order, offer: Offer, quantity: int) -> OrderLine:
         returns=[],
         **FRESH,
     )
+
+
+def course_lines(order: Order, offer: Offer, students: Sequence[Student]) -> list[OrderLine]:
+    """A line for each student, who can be given back alone; without any, one for the customer."""
+    first = offer_line(order, offer, 1)
+    lines = [first] + [offer_line(order, offer, 1) for _ in students[1:]]
+    for number, line in enumerate(lines[1:], start=2):
+        line.id = uuid5(order.id, f"{offer.id}:{number}")
+    for line, (name, email, phone) in zip(lines, students, strict=False):
+        own = email or phone
+        line.participant_name = name
+        line.participant_email = email if own else order.customer_email
+        line.participant_phone = phone if own else order.customer_phone
+    return lines
 
 
 def replace_lines(order: Order, lines: Iterable[OrderLine]) -> tuple[Line, ...]:

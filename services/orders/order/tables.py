@@ -73,7 +73,7 @@ class Order(Base):
     """When the process must decide that a deadline has passed."""
     pay_by: Mapped[datetime | None]
     merged_into: Mapped[UUID | None]
-    """The order that took over the hold of this one: the row only leads there."""
+    """The order that took over the hold of this one: the row only leads there, is in no list, and never comes back."""
     cancelled_from: Mapped[str | None]
     cancel_reason: Mapped[str | None]
     """One of `CancelReason`; what a person said is the note."""
