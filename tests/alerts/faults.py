@@ -197,6 +197,15 @@ class Faults:
         await dead_letters.resume(self.url("footlights_crm"), "crm", allowed=100)
         await self.watch.ends("ConsumerStopped")
 
+    async def an_event_of_the_next_release(self) -> None:
+        """Kept until staff say that the release will not come."""
+        content, headers = await self.a_record()
+        new = "orders.payment.dreamt_of.v1"
+        await self.send("orders.payment", [(content, [(k, new.encode() if k == "ce_type" else v) for k, v in headers])])
+        await self.fires("EventsParked", job="reporting")
+        assert await dead_letters.give_up_parked(self.url("footlights_reporting"), "reporting", new) == 1
+        await self.watch.ends("EventsParked")
+
     async def a_database_that_takes_no_connections(self) -> None:
         async with self.database("reporting") as reporting:
             await reporting.execute("ALTER ROLE reporting_worker CONNECTION LIMIT 0")

@@ -64,6 +64,7 @@ async def test_every_alert_fires_for_its_fault_and_reaches_a_person(faults: Faul
         faults.another_currency,
         faults.seats_sold_elsewhere,
         faults.records_that_are_no_events,
+        faults.an_event_of_the_next_release,
         faults.a_database_that_takes_no_connections,
         faults.an_event_that_kafka_refuses,
         faults.mail_server,

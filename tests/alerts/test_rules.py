@@ -167,6 +167,14 @@ CASES = [
     ),
     *born("DeadLetters", 'footlights_dead_letters_total{job="crm", reason="malformed"}', job="crm"),
     Case(
+        "EventsParked",
+        {'footlights_events_parked_oldest_seconds{job="crm", instance="a"}': "0+15x200"},
+        "31m",
+        # A release under way.
+        {'footlights_events_parked_oldest_seconds{job="crm", instance="a"}': "0+15x100 0x100"},
+        {"job": "crm"},
+    ),
+    Case(
         # Each try waits half a minute for a connection: slower than this no batch is repeated.
         "BatchesRetried",
         {'footlights_consumer_retries_total{job="crm"}': "0+0.4x100"},

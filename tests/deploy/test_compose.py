@@ -120,7 +120,9 @@ def test_the_same_settings(service: str, tmp_path: Path, monkeypatch: pytest.Mon
     # Only migrations know the owner of the tables; `make up` is in a hurry to stop.
     assert set(given) - optional == wanted - {"DATABASE_URL", "STOP_GRACE_SECONDS"}
     grace = settings_of(service).model_fields["stop_grace_seconds"].default
-    assert int(PARTS[service]["stop_grace_period"].removesuffix("s")) > grace
+    most = int(PARTS[service]["stop_grace_period"].removesuffix("s"))
+    assert most == grace + 15
+    assert f"`terminationGracePeriodSeconds: {most}`" in (ROOT / "docs" / "operations.md").read_text()
     assert set(PARTS[f"migrate-{service}"]["environment"]) == {"DATABASE_URL"}
     known = {name.upper() for name in settings_of(service).model_fields}
     assert set(given) <= known
