@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
-from contracts.orders import FunnelStage, PaymentStatus
-from services.orders.process import NotPossible, decide
+from contracts.orders import FunnelStage
 from services.orders.process import happenings as h
 from services.orders.process.commands import (
     About,
     Command,
     Money,
     OpenEnrolments,
-    RecordRefundFailed,
     RevokeTickets,
     Tell,
     TellCancelled,
     TellPayment,
-    TellRefunded,
     TellTakenBack,
     Unclaim,
 )
-from services.orders.process.state import CancelReason, Delivery, Line, PaymentStage, Wanted
+from services.orders.process.state import CancelReason, PaymentStage
 from tests.orders.process.histories import (
-    AFTER_GRACE,
     CANCEL,
     CHECKOUT,
     CONFIRMED,
@@ -39,7 +34,6 @@ from tests.orders.process.histories import (
     LATER,
     LET_GO,
     MARK_PAID,
-    OPEN_P,
     OPEN_Q,
     PAID,
     PAID_MIXED,
@@ -55,13 +49,10 @@ from tests.orders.process.histories import (
     VOIDED,
     VOIDED_A,
     VOIDED_B,
-    A,
-    B,
     P,
     Q,
     R,
     after,
-    refund_done,
     seen,
 )
 
@@ -194,216 +185,3 @@ def test_table(name: str, history: tuple[h.Happening, ...], stage: FunnelStage, 
     state, commands = after(*history)
     assert state.stage == stage
     assert commands == told
-
-
-def test_money_goes_back_only_when_the_tickets_are_void() -> None:
-    asked, _ = after(*CONFIRMED, REFUND_A)
-    assert asked.refunds == ()
-    voided, _ = after(*CONFIRMED, REFUND_A, VOIDED_A)
-    assert [(r.payment, r.amount, r.line_ids) for r in voided.refunds] == [(P, 100, (A,))]
-    again, _ = after(*CONFIRMED, REFUND_A, VOIDED_A, VOIDED_A)
-    assert again.refunds == voided.refunds
-
-
-def test_a_refund_in_part_does_not_look_like_a_full_one() -> None:
-    history = (*CONFIRMED, REFUND_A, VOIDED_A)
-    state, told = after(*history, refund_done(*history))
-    assert state.payment_status is PaymentStatus.PARTIALLY_REFUNDED
-    assert isinstance(told[-1], TellRefunded)
-    assert (told[-1].amount, told[-1].full) == (100, False)
-
-
-def test_a_full_refund_is_told_once() -> None:
-    history = (*CONFIRMED, REFUND_ALL, VOIDED)
-    done = refund_done(*history)
-    state, told = after(*history, done)
-    assert state.payment_status is PaymentStatus.MONEY_REFUNDED
-    assert isinstance(told[-1], TellRefunded)
-    assert told[-1].full
-    assert after(*history, done, done)[1] == []
-
-
-def test_what_came_by_hand_goes_back_when_staff_say_so() -> None:
-    history = (*PLACED, MARK_PAID, ISSUED, REFUND_ALL, VOIDED)
-    state, told = after(*history)
-    (refund,) = state.refunds
-    assert told == [TellPayment(what=Money.REFUND_DUE, payment=Q, amount=350, refund=refund.id)]
-    assert (state.due_by_hand, state.refunded, state.payment_status) == (350, 0, PaymentStatus.MONEY_RECEIVED)
-    confirmed = h.RefundConfirmed(refund_id=refund.id)
-    state, told = after(*history, confirmed)
-    assert (state.due_by_hand, state.payment_status) == (0, PaymentStatus.MONEY_REFUNDED)
-    assert isinstance(told[-1], TellRefunded)
-    with pytest.raises(NotPossible, match="already"):
-        after(*history, confirmed, confirmed)
-
-
-def test_what_came_by_card_is_confirmed_by_the_provider_alone() -> None:
-    history = (*CONFIRMED, REFUND_ALL, VOIDED)
-    with pytest.raises(NotPossible):
-        after(*history, h.RefundConfirmed(refund_id=refund_done(*history).refund_id))
-
-
-def test_two_payments_at_once_give_the_surplus_back() -> None:
-    history = (*PLACED, OPEN_Q, RECEIVED, seen(PaymentStage.RECEIVED, Q, at=3))
-    state, told = after(*history)
-    assert state.overpaid
-    assert [(r.payment, r.amount) for r in state.refunds] == [(Q, 350)]
-    assert Tell(About.PAID) not in told
-    state, told = after(*history, refund_done(*history))
-    assert not state.overpaid
-    assert state.payment_status is PaymentStatus.MONEY_RECEIVED
-    assert told[-1] == Tell(About.CHANGED)
-
-
-def test_a_second_hold_is_voided_not_refunded() -> None:
-    state, _ = after(*PLACED, OPEN_Q, HELD, seen(PaymentStage.HELD, Q))
-    assert state.refunds == ()
-    assert [p.wanted for p in state.payments] == [None, Wanted.CANCEL]
-    assert state.overpaid
-    state, _ = after(*PLACED, OPEN_Q, HELD, seen(PaymentStage.HELD, Q), seen(PaymentStage.CANCELLED, Q, at=9))
-    assert not state.overpaid
-
-
-def test_a_refund_that_fails_is_recorded_and_still_owed() -> None:
-    history = (*CONFIRMED, REFUND_ALL, VOIDED)
-    refund = refund_done(*history).refund_id
-    failed = h.RefundFailed(refund_id=refund, reason="card closed")
-    state, told = after(*history, failed)
-    assert told == [RecordRefundFailed(refund=refund, payment=P, amount=350, reason="card closed")]
-    assert not state.refunds[-1].done
-    assert after(*history, refund_done(*history), failed)[1] == []
-
-
-def test_a_hold_is_captured_after_the_tickets_exist() -> None:
-    assert after(*PLACED, HELD)[0].payments[0].wanted is None
-    assert after(*PLACED, HELD, ISSUED)[0].payments[0].wanted is Wanted.CAPTURE
-
-
-def test_refund_of_a_hold_voids_it() -> None:
-    state, _ = after(*PLACED, HELD, REFUND_ALL, ISSUED, VOIDED)
-    assert state.refunds == ()
-    assert state.payments[0].wanted is Wanted.CANCEL
-    state, told = after(*PLACED, HELD, REFUND_ALL, ISSUED, VOIDED, seen(PaymentStage.CANCELLED, at=9))
-    assert isinstance(told[-1], TellRefunded)
-    assert state.money == 0
-
-
-def test_a_hold_that_lapses_takes_the_tickets_back() -> None:
-    state, told = after(*PLACED, HELD, ISSUED, seen(PaymentStage.CANCELLED, at=9))
-    assert state.stage is FunnelStage.CANCELLED
-    assert any(isinstance(c, RevokeTickets) for c in told)
-
-
-def test_a_late_observation_does_not_move_back() -> None:
-    state, told = after(*PLACED, seen(PaymentStage.HELD, at=5), seen(PaymentStage.FAILED, at=4))
-    assert state.payments[0].stage is PaymentStage.HELD
-    assert told == []
-
-
-def test_conversion_refused_refunds_by_itself() -> None:
-    state, _ = after(*PAID, REFUSED)
-    assert [(r.payment, r.amount) for r in state.refunds] == [(P, 350)]
-    assert state.delivery is Delivery.REFUSED
-
-
-def test_money_after_a_cancellation_goes_back() -> None:
-    state, told = after(*PLACED, CANCEL, RECEIVED)
-    assert state.stage is FunnelStage.CANCELLED
-    assert [(r.payment, r.amount) for r in state.refunds] == [(P, 350)]
-    assert Tell(About.PAID) not in told
-
-
-def test_a_wrong_amount_does_not_pay_and_goes_back() -> None:
-    state, _ = after(*PLACED, seen(PaymentStage.RECEIVED, amount=349))
-    assert state.stage is FunnelStage.AWAITING_PAYMENT
-    assert [r.amount for r in state.refunds] == [349]
-
-
-def test_open_pages_survive_the_deadline_for_a_grace() -> None:
-    expired, _ = after(*PLACED, DEADLINE)
-    assert expired.payments[0].wanted is None
-    assert expired.due_at == LATER
-    over, _ = after(*PLACED, DEADLINE, AFTER_GRACE)
-    assert over.payments[0].wanted is Wanted.CANCEL
-    assert over.due_at is None
-
-
-def test_marking_paid_closes_the_open_card_page_and_its_late_success_goes_back() -> None:
-    state, _ = after(*PLACED, MARK_PAID)
-    assert [p.wanted for p in state.payments] == [Wanted.CANCEL, None]
-    state, told = after(*PLACED, MARK_PAID, RECEIVED)
-    assert state.overpaid
-    assert [(r.payment, r.amount) for r in state.refunds] == [(P, 350)]
-    assert Tell(About.PAID) not in told
-
-
-@pytest.mark.parametrize(
-    "over", [(CANCEL,), (MARK_PAID,), (DEADLINE, AFTER_GRACE), (OPEN_Q, seen(PaymentStage.HELD, Q))]
-)
-def test_a_page_on_which_a_card_was_declined_is_closed(over: tuple[h.Happening, ...]) -> None:
-    """Another card may be tried on it, and nobody would notice."""
-    for history in ((*PLACED, FAILED, *over), (*PLACED, *over, FAILED)):
-        state, _ = after(*history)
-        page = state.payment(P)
-        assert page is not None
-        assert (page.stage, page.wanted) == (PaymentStage.FAILED, Wanted.CANCEL)
-    expired, _ = after(*PLACED, FAILED, DEADLINE)
-    assert expired.due_at == LATER
-
-
-def test_free_orders_are_paid_by_checkout() -> None:
-    free = (Line(id=A, reference="seat-a", amount=0),)
-    state, told = after(h.CheckedOut(lines=free, pay_by=T0))
-    assert state.stage is FunnelStage.PAID
-    assert told == [Tell(About.PLACED), Tell(About.PAID)]
-
-
-def test_a_cancelled_show_pays_back_unasked() -> None:
-    state, _ = after(*CONFIRMED, h.TicketsVoided(request_id=UUID(int=99), seats=("seat-a", "seat-b")))
-    assert state.stage is FunnelStage.CANCELLED
-    assert [r.amount for r in state.refunds] == [350]
-
-
-def test_the_previous_stage_of_a_cancelled_order_is_kept() -> None:
-    assert after(*PLACED, CANCEL)[0].cancelled_from is FunnelStage.AWAITING_PAYMENT
-    assert after(*CONFIRMED, CANCEL)[0].cancelled_from is FunnelStage.PAID
-
-
-@pytest.mark.parametrize(
-    "history",
-    [
-        (*PLACED, CHECKOUT),
-        (*PAID, OPEN_Q),
-        (*PAID, h.MethodChanged(pay_by=LATER)),
-        (*PLACED, DEADLINE, OPEN_Q),
-        (*PAID, MARK_PAID),
-        (*PLACED, CANCEL, CANCEL),
-        (*PLACED, REFUND_ALL),
-        (*CONFIRMED, REFUND_A, REFUND_A),
-        (*CONFIRMED, REFUND_ALL, REFUND_ALL),
-        (HOLD, LET_GO, CHECKOUT),
-        (HOLD, h.HoldLapsed(), CHECKOUT),
-        (h.HoldLapsed(), CHECKOUT),
-        (HOLD, h.HoldReleased(by_expiry=True), CHECKOUT),
-        (WISH, CHECKOUT),
-        (h.CancelAsked(request_id=R, reason=CancelReason.BY_STAFF),),
-        (*PLACED, CANCEL, CHECKOUT),
-        (*PLACED, CANCEL, OPEN_Q),
-        (*PLACED, CANCEL, MARK_PAID),
-        (*PLACED, CANCEL, h.MethodChanged(pay_by=LATER)),
-        (HOLD, OPEN_P),
-        (HOLD, MARK_PAID),
-        (HOLD, h.MethodChanged(pay_by=LATER)),
-        (HOLD, REFUND_ALL),
-        (*CONFIRMED, h.RefundAsked(request_id=R, line_ids=())),
-        (*CONFIRMED, h.RefundAsked(request_id=R, line_ids=(A, UUID(int=3)))),
-        (*CONFIRMED, REFUND_A, VOIDED_A, REFUND_A),
-        (*CONFIRMED, REFUND_A, h.RefundAsked(request_id=R2, line_ids=(A, B))),
-        (*CONFIRMED, CANCEL, REFUND_ALL),
-        (*CONFIRMED, h.RefundConfirmed(refund_id=R)),
-    ],
-)
-def test_requests_that_do_not_fit_are_refused(history: tuple[h.Happening, ...]) -> None:
-    state, _ = after(*history[:-1])
-    with pytest.raises(NotPossible):
-        decide(state, history[-1])
