@@ -202,8 +202,9 @@ class Faults:
         content, headers = await self.a_record()
         new = "orders.payment.dreamt_of.v1"
         await self.send("orders.payment", [(content, [(k, new.encode() if k == "ce_type" else v) for k, v in headers])])
-        await self.fires("EventsParked", job="reporting")
-        assert await dead_letters.give_up_parked(self.url("footlights_reporting"), "reporting", new) == 1
+        for service in ("notifications", "reporting"):
+            await self.fires("EventsParked", job=service)
+            assert await dead_letters.give_up_parked(self.url(f"footlights_{service}"), service, new) == 1
         await self.watch.ends("EventsParked")
 
     async def a_database_that_takes_no_connections(self) -> None:

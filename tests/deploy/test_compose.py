@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +31,7 @@ PORTS = Ports.counted_from()
 def test_the_same_parts() -> None:
     mine = {*SERVICES, "sandbox", "mail", "postgres", "kafka"}
     jobs = {"topics", *(f"migrate-{service}" for service in SERVICES)}
-    assert set(PARTS) == mine | jobs | {"prometheus", "alertmanager", "postgres-exporter", "grafana", "cli"}
+    assert set(PARTS) == mine | jobs | {"prometheus", "alertmanager", "postgres-exporter", "grafana", "cli", "front"}
 
 
 def test_kafka_has_the_version_of_the_jars() -> None:
@@ -94,7 +95,8 @@ def test_postgres_has_the_same_settings() -> None:
 
 
 def test_the_same_ports() -> None:
-    assert published("gateway") == {8000: PORTS.services["gateway"], 8010: PORTS.sandbox}
+    assert published("front") == {8000: PORTS.services["gateway"]}
+    assert published("gateway") == {8010: PORTS.sandbox}
     assert published("mail") == {8025: PORTS.mail_page, 1025: PORTS.smtp}
     assert published("postgres") == {5432: PORTS.postgres}
     for part in ("prometheus", "alertmanager", "grafana"):
@@ -116,7 +118,13 @@ def test_the_same_settings(service: str, tmp_path: Path, monkeypatch: pytest.Mon
     )
     wanted = set(local) - set(base_environment()) - {"PYTHONUNBUFFERED"}
     given = PARTS[service]["environment"]
-    optional = {"OTEL_EXPORTER_OTLP_ENDPOINT", "STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRET", "DOCUMENTS_URL"}
+    optional = {
+        "TRUSTED_PROXIES",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "STRIPE_API_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+        "DOCUMENTS_URL",
+    }
     # Only migrations know the owner of the tables; `make up` is in a hurry to stop.
     assert set(given) - optional == wanted - {"DATABASE_URL", "STOP_GRACE_SECONDS"}
     grace = settings_of(service).model_fields["stop_grace_seconds"].default
@@ -159,6 +167,20 @@ def test_the_command_line_knows_everything(monkeypatch: pytest.MonkeyPatch) -> N
         assert given[f"{service.upper()}_URL"] == f"http://{service}:{PORTS.services[service]}"
     assert found.database("reporting", "owner") == PARTS["migrate-reporting"]["environment"]["DATABASE_URL"]
     assert found.database("reporting", "api") == PARTS["reporting"]["environment"]["DATABASE_API_URL"]
+
+
+def test_the_gateway_believes_the_proxy_before_it_and_nobody_else() -> None:
+    front, gateway = PARTS["front"], PARTS["gateway"]["environment"]
+    (given,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    address = ip_address(front["networks"]["default"]["ipv4_address"])
+    assert gateway["TRUSTED_PROXIES"] == str(address)
+    assert address in ip_network(given["subnet"])
+    assert address not in ip_network(given["ip_range"]), "another container might get it"
+    assert front["environment"] == {"BIND": ":8000", "GATEWAY": f"gateway:{gateway['PORT']}"}
+    (configuration,) = front["volumes"]
+    file, place, _ = configuration.split(":")
+    assert (ROOT / file).is_file()
+    assert place == "/usr/local/etc/haproxy/haproxy.cfg"
 
 
 def listening() -> set[tuple[str, int]]:

@@ -133,6 +133,13 @@ def test_of_two_holds_the_one_that_is_let_go_is_not_captured() -> None:
     assert [one.wanted for one in state.payments] == [Wanted.CAPTURE, Wanted.CANCEL]
 
 
+def test_a_hold_that_is_let_go_already_does_not_save_another() -> None:
+    third = UUID(int=13)
+    pages = (*PLACED, OPEN_Q, h.PaymentOpened(payment_id=third, provider="sandbox"))
+    state, _ = after(*pages, HELD, seen(HOLD, third), seen(HOLD, Q))
+    assert [one.wanted for one in state.payments] == [None, Wanted.CANCEL, Wanted.CANCEL]
+
+
 @pytest.mark.parametrize("stage", [FunnelStage.PAID, FunnelStage.CANCELLED])
 def test_a_hold_that_came_back_is_told_for_lines_that_are_gone(stage: FunnelStage) -> None:
     gone = State(stage=stage, sold=True, lines=(replace(SEATS[0], state=LineState.GONE), SEATS[1]))
