@@ -11,7 +11,7 @@ import pytest
 from contracts.orders import FunnelStage
 from services.orders.process import happenings as h
 from services.orders.process.commands import TellRefunded
-from services.orders.process.settle import hold_returned, observe, unrefunded
+from services.orders.process.settle import drop, hold_returned, observe, unrefunded
 from services.orders.process.state import MANUAL, CancelReason, LineState, Payment, PaymentStage, Refund, State, Wanted
 from tests.orders.process.histories import (
     AFTER_GRACE,
@@ -126,6 +126,11 @@ def test_lines_that_were_never_sold_are_not_paid_back() -> None:
     assert unrefunded(State(lines=gone)) == ()
     assert unrefunded(State(lines=gone, sold=True)) == gone
     assert unrefunded(State(lines=SEATS, sold=True)) == ()
+
+
+def test_lines_that_were_never_sold_leave_without_a_posting() -> None:
+    unsold, posts = drop(State(lines=SEATS), {A})
+    assert ([line.state for line in unsold.lines], posts) == ([LineState.GONE, LineState.LIVE], ())
 
 
 def test_of_two_holds_the_one_that_is_let_go_is_not_captured() -> None:
