@@ -13,6 +13,10 @@ RECORDS_STATES = ("21", "22", "23", "44", "P0")
 """SQLSTATE classes that speak of the data: cardinality, bad values, broken constraints, a view's check, a RAISE. All
 others speak of us or of the server, and another record would meet the same: a column that no migration has brought yet,
 or has taken, a missing right, a changed password."""
+UNFILLED = "23502"
+"""SQLSTATE of a column that must not be empty. Contracts demand of a record all that is stored of it, so what is empty
+is a column that we do not know yet, or that we forgot to fill: the next record would meet the same. A foreign key, a
+unique value and a check may be about what this one record says, and stay its fault."""
 
 
 class Permanent(Exception):
@@ -30,7 +34,7 @@ def is_passing(error: BaseException) -> bool:
 def is_no_records_fault(error: BaseException) -> bool:
     """True for what passes, and for what somebody must mend in us or in the database: no record is to blame for it."""
     state = _state(error)
-    return is_passing(error) or (state is not None and not state.startswith(RECORDS_STATES))
+    return is_passing(error) or (state is not None and (state == UNFILLED or not state.startswith(RECORDS_STATES)))
 
 
 def _state(error: BaseException) -> str | None:

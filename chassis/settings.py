@@ -10,6 +10,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +21,7 @@ DEVELOPMENT = "development-only"
 """Part of every development password and secret."""
 SHORTEST_SECRET = 32
 RESERVED = frozenset({"example", "test", "invalid", "localhost"})
+PORT_AT_END = re.compile(r":\d+$")
 EXAMPLES = re.compile(r"(.+\.)?example\.(com|net|org)")
 
 
@@ -84,6 +86,8 @@ class ServiceSettings(KafkaSettings):
     database_worker_url: str = "postgresql://localhost/footlights"
     """Of the role without it; its statements name the organisation."""
     database_pool_size: int = 10
+    trusted_network: bool = False
+    """Nobody else can read what goes between us, PostgreSQL and Kafka. Without it production wants TLS for both."""
 
     kafka_dead_letter_limit: int = 100
     """A consumer stops after this many dead letters in an hour, so that a bad deploy does not drain a topic."""
@@ -165,10 +169,36 @@ class ServiceSettings(KafkaSettings):
         ]
         if marked:
             raise ValueError(f"made for development only, refused in production: {', '.join(marked)}")
+        if not self.trusted_network:
+            self._refuse_plain_connections()
         for name in ("link_secret", "erasure_key"):
             if len(getattr(self, name).get_secret_value()) < SHORTEST_SECRET:
                 raise ValueError(f"{name.upper()} needs at least {SHORTEST_SECRET} characters in production")
         return self
+
+    def _refuse_plain_connections(self) -> None:
+        addresses = {name: getattr(self, name) for name in ("database_url", "database_api_url", "database_worker_url")}
+        plain = [name.upper() for name, url in addresses.items() if url and not (is_by_tls(url) or is_all_local(url))]
+        hosts = [PORT_AT_END.sub("", server.strip()) for server in self.kafka_bootstrap_servers.split(",")]
+        if not self.kafka_by_tls and not all(map(is_local, hosts)):
+            plain.append("KAFKA_SECURITY_PROTOCOL")
+        if plain:
+            raise ValueError(
+                f"others could read these connections, refused in production: {', '.join(plain)}. Use TLS "
+                "(`?sslmode=verify-full`, SASL_SSL), or say TRUSTED_NETWORK=true if nobody else is in that network"
+            )
+
+
+def is_by_tls(database_url: str) -> bool:
+    return parse_qs(urlsplit(database_url).query).get("sslmode", [""])[-1] in ("require", "verify-ca", "verify-full")
+
+
+def is_all_local(database_url: str) -> bool:
+    """Whether all its hosts are this machine, or a socket in its file system."""
+    parts = urlsplit(database_url)
+    named = ",".join((parts.netloc.rpartition("@")[2], *parse_qs(parts.query).get("host", ())))
+    hosts = [PORT_AT_END.sub("", host) for host in named.split(",")]
+    return all(not host or host.startswith("/") or is_local(host) for host in hosts)
 
 
 def is_local(host: str) -> bool:

@@ -304,4 +304,54 @@ def test_production_refuses_development_defaults() -> None:
         address = {name: f"postgresql://probe:{development_password('probe_api')}@db/probe"}
         assert probe.Settings(footlights_env="development", **address)
         with pytest.raises(ValidationError, match=name.upper()):
-            probe.Settings(footlights_env="production", **secrets, **address)
+            probe.Settings(footlights_env="production", **secrets, **address, trusted_network=True)
+
+
+OWN = SecretStr("its own secret, long enough to be one")
+PRODUCTION = {"footlights_env": "production", "link_secret": OWN, "erasure_key": OWN}
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [
+        ("postgresql://a:b@db/x", True),
+        ("postgresql://a:b@db:5432/x?sslmode=prefer", True),
+        ("postgresql://a:b@127.0.0.1,db.example.com:5433/x", True),
+        ("postgresql:///x?host=127.0.0.1,db", True),
+        ("postgresql://a:b@db/x?sslmode=disable&application_name=require", True),
+        ("postgresql://a:b@db/x?sslmode=require", False),
+        ("postgresql://a:b@one,two:5433/x?target_session_attrs=read-write&sslmode=verify-full", False),
+        ("postgresql://a:b@127.0.0.1:5432/x", False),
+        ("postgresql://a:b@[::1]:5432,localhost/x", False),
+        ("postgresql://a:b@[::1]/x", False),
+        ("postgresql:///x?host=/var/run/postgresql", False),
+    ],
+)
+def test_production_refuses_a_database_that_others_could_listen_to(address: str, plain: bool) -> None:
+    for name in ("database_url", "database_api_url", "database_worker_url"):
+        given: dict[str, Any] = {**PRODUCTION, name: address}
+        if plain:
+            with pytest.raises(ValidationError, match=f"{name.upper()}.*TRUSTED_NETWORK"):
+                probe.Settings(**given)
+        else:
+            assert probe.Settings(**given)
+        assert probe.Settings(**given, trusted_network=True)
+        assert probe.Settings(**{**given, "footlights_env": "development"})
+
+
+@pytest.mark.parametrize(
+    ("kafka", "plain"),
+    [
+        ({"kafka_bootstrap_servers": "127.0.0.1:9092,localhost:9093"}, False),
+        ({"kafka_bootstrap_servers": "127.0.0.1:9092, kafka:9092"}, True),
+        ({"kafka_bootstrap_servers": "kafka:9092", "kafka_security_protocol": "SSL"}, False),
+    ],
+)
+def test_production_refuses_a_kafka_that_others_could_listen_to(kafka: dict[str, str], plain: bool) -> None:
+    given: dict[str, Any] = {**PRODUCTION, **kafka}
+    if plain:
+        with pytest.raises(ValidationError, match="KAFKA_SECURITY_PROTOCOL"):
+            probe.Settings(**given)
+    else:
+        assert probe.Settings(**given)
+    assert probe.Settings(**given, trusted_network=True)

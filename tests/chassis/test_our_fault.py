@@ -58,9 +58,13 @@ async def waits_until(
     [
         ("ALTER TABLE tally RENAME COLUMN names TO titles", "ALTER TABLE tally RENAME COLUMN titles TO names"),
         ("ALTER TABLE tally RENAME TO tallies", "ALTER TABLE tallies RENAME TO tally"),
+        (
+            "ALTER TABLE tally ADD COLUMN added text NOT NULL DEFAULT ''; ALTER TABLE tally ALTER added DROP DEFAULT",
+            "ALTER TABLE tally DROP COLUMN added",
+        ),
         ("REVOKE INSERT ON tally FROM probe_worker", "GRANT INSERT ON tally TO probe_worker"),
     ],
-    ids=["missing column", "missing table", "missing right"],
+    ids=["missing column", "missing table", "column to fill", "missing right"],
 )
 async def test_a_migration_that_is_late_kills_no_event(
     broken: str,
@@ -99,7 +103,11 @@ def failed(state: str) -> exc.DBAPIError:
 def test_a_record_is_to_blame_for_what_it_says() -> None:
     """Such as a value that fits no column. See test_consumer for the dead letters that follow."""
 
-    blamed = {state: not is_no_records_fault(failed(state)) for state in ("22003", "23505", "42703", "42501", "28P01")}
-    assert blamed == {"22003": True, "23505": True, "42703": False, "42501": False, "28P01": False}
+    blamed = {
+        state: not is_no_records_fault(failed(state))
+        for state in ("22003", "23502", "23503", "23505", "23514", "42703", "42501", "28P01")
+    }
+    records = {"22003": True, "23503": True, "23505": True, "23514": True}
+    assert blamed == {**records, "23502": False, "42703": False, "42501": False, "28P01": False}
     assert [is_passing(failed(state)) for state in ("40P01", "25006", "42703")] == [True, True, False]
     assert not is_no_records_fault(ValueError())
