@@ -11,8 +11,9 @@ import pytest
 from contracts.orders import FunnelStage
 from services.orders.process import happenings as h
 from services.orders.process.commands import TellRefunded
-from services.orders.process.settle import drop, hold_returned, observe, unrefunded
-from services.orders.process.state import MANUAL, CancelReason, LineState, Payment, PaymentStage, Refund, State, Wanted
+from services.orders.process.line import LineState
+from services.orders.process.settle import hold_returned, observe
+from services.orders.process.state import MANUAL, CancelReason, Payment, PaymentStage, Refund, State, Wanted
 from tests.orders.process.histories import (
     AFTER_GRACE,
     CANCEL,
@@ -121,18 +122,6 @@ def test_a_refund_pays_back_what_no_other_has() -> None:
     assert [(refund.amount, refund.line_ids) for refund in state.refunds] == [(100, (A,)), (250, (B,))]
 
 
-def test_lines_that_were_never_sold_are_not_paid_back() -> None:
-    gone = tuple(replace(line, state=LineState.GONE) for line in SEATS)
-    assert unrefunded(State(lines=gone)) == ()
-    assert unrefunded(State(lines=gone, sold=True)) == gone
-    assert unrefunded(State(lines=SEATS, sold=True)) == ()
-
-
-def test_lines_that_were_never_sold_leave_without_a_posting() -> None:
-    unsold, posts = drop(State(lines=SEATS), {A})
-    assert ([line.state for line in unsold.lines], posts) == ([LineState.GONE, LineState.LIVE], ())
-
-
 def test_of_two_holds_the_one_that_is_let_go_is_not_captured() -> None:
     state, _ = after(*PLACED, OPEN_Q, HELD, seen(HOLD, Q), ISSUED)
     assert [one.wanted for one in state.payments] == [Wanted.CAPTURE, Wanted.CANCEL]
@@ -147,12 +136,12 @@ def test_a_hold_that_is_let_go_already_does_not_save_another() -> None:
 
 @pytest.mark.parametrize("stage", [FunnelStage.PAID, FunnelStage.CANCELLED])
 def test_a_hold_that_came_back_is_told_for_lines_that_are_gone(stage: FunnelStage) -> None:
-    gone = State(stage=stage, sold=True, lines=(replace(SEATS[0], state=LineState.GONE), SEATS[1]))
+    gone = State(stage=stage, sold=True, lines=(SEATS[0].with_return(SEATS[0].part()).void(), SEATS[1]))
     let_go = payment(HOLD, Wanted.CANCEL)
     state, (told,) = hold_returned(gone, let_go, payment(OVER))
     assert isinstance(told, TellRefunded)
     assert (told.amount, told.line_ids, told.full) == (350, (A,), stage is FunnelStage.CANCELLED)
-    assert [line.refund for line in state.lines] == [told.refund, None]
+    assert [[part.refund for part in line.returns] for line in state.lines] == [[told.refund], []]
     assert hold_returned(state, let_go, payment(OVER)) == (state, ()), "it was told"
     for before, now in (
         (payment(HOLD), OVER),
@@ -179,7 +168,8 @@ def test_a_page_stays_open_for_as_long_as_late_money_is_welcome() -> None:
 def test_what_is_being_taken_back_already_keeps_its_request() -> None:
     later = h.CancelAsked(request_id=R2, reason=CancelReason.BY_STAFF)
     state, _ = after(*CONFIRMED, REFUND_A, later)
-    assert [(line.state, line.request) for line in state.lines] == [(LineState.LEAVING, R), (LineState.LEAVING, R2)]
+    assert [line.state for line in state.lines] == [LineState.LEAVING, LineState.LEAVING]
+    assert [[part.request for part in line.returns] for line in state.lines] == [[R], [R2]]
     state, _ = after(*CONFIRMED, REFUND_A, later, VOIDED_A, VOIDED_B)
     assert sum(refund.amount for refund in state.refunds) == 350
 
