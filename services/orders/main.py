@@ -17,6 +17,7 @@ from services.orders.desk.table_routes import router as tables
 from services.orders.measures import measure_jobs
 from services.orders.order import links
 from services.orders.order.deadlines import deadline_jobs
+from services.orders.order.tally import tally_jobs
 from services.orders.payments.jobs import payment_jobs
 from services.orders.payments.provider import PaymentProvider
 from services.orders.payments.providers import build_providers
@@ -45,7 +46,12 @@ def create(settings: Settings | None = None, providers: Mapping[str, PaymentProv
         title="Orders",
         routers=ROUTERS,
         consumer=consumer,
-        job_list=[*payment_jobs(adapters, settings), *deadline_jobs(adapters, settings), *measure_jobs()],
+        job_list=[
+            *payment_jobs(adapters, settings),
+            *deadline_jobs(adapters, settings),
+            *measure_jobs(),
+            *tally_jobs(),
+        ],
         retention=rules(settings),
         lifespan=lifespan,
     )

@@ -7,6 +7,7 @@ from services.orders.courses.tables import Enrolment
 from services.orders.desk.tables import SavedView
 from services.orders.known import Account, Organisation, Show, Undelivered
 from services.orders.order.tables import HistoryEntry, Note, Order, OrderLine
+from services.orders.order.tally import Tally, TallyChange
 from services.orders.payments.tables import LedgerEntry, Payment, PaymentEvent, Refund, WebhookEvent
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "Refund",
     "SavedView",
     "Show",
+    "Tally",
+    "TallyChange",
     "Undelivered",
     "WebhookEvent",
 ]

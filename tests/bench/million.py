@@ -78,6 +78,13 @@ FILL = (
          AS entry (account, amount)
     WHERE n % 10 < 6
     """,
+    """
+    INSERT INTO tally (organisation, subject, name, currency, entries, amount)
+    SELECT organisation, 'stage', coalesce(stage, ''), currency, count(*), sum(paid - refunded) FROM orders
+    GROUP BY 1, 3, 4
+    UNION ALL
+    SELECT organisation, 'account', account, currency, count(*), sum(amount) FROM ledger GROUP BY 1, 3, 4
+    """,
 )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from uuid_utils.compat import uuid7
 
 from services.orders.order.tables import Order
+from services.orders.order.tally import Subject, sums
 from services.orders.payments.tables import LedgerEntry
 from services.orders.process.commands import Post
 
@@ -35,13 +36,7 @@ async def post(session: AsyncSession, order: Order, posting: Post) -> None:
 
 async def balances(session: AsyncSession, organisation: UUID) -> list[dict[str, Any]]:
     """The balance of each account and currency of an organisation, in minor units; a debit is positive."""
-    rows = await session.execute(
-        select(LedgerEntry.currency, LedgerEntry.account, func.sum(LedgerEntry.amount), func.count())
-        .where(LedgerEntry.organisation == organisation)
-        .group_by(LedgerEntry.currency, LedgerEntry.account)
-        .order_by(LedgerEntry.currency, LedgerEntry.account)
-    )
     return [
-        {"account": account, "balance": {"minor": int(total), "currency": currency}, "entries": entries}
-        for currency, account, total, entries in rows
+        {"account": kept.name, "balance": {"minor": kept.amount, "currency": kept.currency}, "entries": kept.entries}
+        for kept in await sums(session, organisation, Subject.ACCOUNT)
     ]
