@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,8 +80,11 @@ async def found_organisation(platform: Platform) -> None:
         await ensure_account(session, EMAIL, "Oksana Organizer", PASSWORD, organisation, [Role.ORGANIZER])
 
 
-async def open_show(staff: Client, plan: Any, period_seconds: int | None = None) -> tuple[Any, Any]:
-    """Imports the plan and puts a show on sale, each category at its own price. Returns hall and show.
+async def open_show(
+    staff: Client, plan: Any, period_seconds: int | None = None, areas: Sequence[dict[str, Any]] = ()
+) -> tuple[Any, Any]:
+    """Imports the plan and puts a show on sale, each category at its own price, with `areas` in the first zone. Returns
+    hall and show.
 
     Raises `PlanRefused` with the platform's words.
     """
@@ -91,6 +95,8 @@ async def open_show(staff: Client, plan: Any, period_seconds: int | None = None)
             raise PlanRefused(refused.problem.get("detail", refused)) from None
         raise
     periods = {"hold_seconds": period_seconds, "payment_seconds": period_seconds} if period_seconds else {}
+    zones = price_zones([category["name"] for category in hall["categories"] if category["seats"]])
+    zones[0]["areas"] = list(areas)
     show = await staff.ask(
         "POST",
         "/api/ticketing/shows",
@@ -100,7 +106,7 @@ async def open_show(staff: Client, plan: Any, period_seconds: int | None = None)
             "starts_at": (datetime.now(UTC) + timedelta(days=30)).isoformat(),
             "currency": CURRENCY,
             "invoice_allowed": True,
-            "price_zones": price_zones([category["name"] for category in hall["categories"] if category["seats"]]),
+            "price_zones": zones,
             **periods,
         },
     )

@@ -70,7 +70,7 @@ def _hold_operation() -> dict[str, Any]:
         "summary": "Place Hold",
         "description": "Takes seats and places for a limited time, all of them or none (TKT-15). The same request "
         "sent again is the same hold. 409 `seats-taken` names the seats that somebody else has, `places-taken` says "
-        "how many places are left.",
+        "how many places are left, `not-together` how many seats are side by side.",
         "parameters": [_SHOW_ID],
         "requestBody": {
             "required": True,

@@ -55,6 +55,12 @@ class PlacesTaken(Conflict):
     slug, title = "places-taken", "There are not so many places"
 
 
+class NotTogether(Conflict):
+    """`most` is how many there are together."""
+
+    slug, title = "not-together", "There are not so many seats together"
+
+
 class SeatsNotForSale(Invalid):
     slug, title = "seats-not-for-sale", "Some of it cannot be bought"
 

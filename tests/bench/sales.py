@@ -33,8 +33,12 @@ SEATS = 12_000
 WARM = 300
 HOLDS = {1: 400, 8: 2_000, 64: 6_000}
 GOALS = {"hold_direct_64": ">= 0.3", "hold_gateway_64": ">= 0.15"}
+LIKE_DIRECT = {"hold_area_64": ">= 0.8", "hold_best_64": ">= 0.5"}
+"""A place of one area each, and the best two seats, against a named seat each (`hold_direct_64`) in the same round."""
+DIRECT = "hold_direct_64"
+BEST = 4_000
 ORDER = "order"
-SALES = (*(f"hold_{way}_{at_once}" for way in ("direct", "gateway") for at_once in HOLDS), ORDER)
+SALES = (*(f"hold_{way}_{at_once}" for way in ("direct", "gateway") for at_once in HOLDS), *LIKE_DIRECT, ORDER)
 ORDERS = 48
 ORDERS_AT_ONCE = 8
 PGBENCH_CLIENTS = 32
@@ -69,6 +73,8 @@ async def sales(names: list[str]) -> list[Figure]:
     """
     wanted = [name for name in SALES if not names or name in names]
     holds = [name for name in wanted if name != ORDER]
+    if DIRECT not in holds and not LIKE_DIRECT.keys().isdisjoint(holds):
+        holds.insert(0, DIRECT)
     figures = await _measure(holds, "holds/s", ("gateway", "ticketing")) if holds else []
     return figures + (await _measure([ORDER], "orders/s", SERVICES) if ORDER in wanted else [])
 
@@ -86,7 +92,16 @@ async def _measure(names: list[str], unit: str, services: Sequence[str]) -> list
             limits.append(await _pgbench(platform))
             for name, rounds in measured.items():
                 rounds.append(await works[name]())
-        return [compare(name, unit, rounds, limits, GOALS.get(name, "")) for name, rounds in measured.items()]
+    figures = [
+        compare(name, unit, rounds, limits, GOALS.get(name, ""))
+        for name, rounds in measured.items()
+        if name not in LIKE_DIRECT
+    ]
+    return figures + [
+        compare(name, unit, measured[name], measured[DIRECT], goal)
+        for name, goal in LIKE_DIRECT.items()
+        if name in measured
+    ]
 
 
 def _works(platform: Platform, staff: Client) -> dict[str, Callable[[], Awaitable[Measured]]]:
@@ -99,6 +114,9 @@ def _works(platform: Platform, staff: Client) -> dict[str, Callable[[], Awaitabl
         for way, (url, services) in ways.items()
         for at_once, count in HOLDS.items()
     }
+    direct, services = ways["direct"]
+    works["hold_area_64"] = partial(_holds, staff, direct, services, 64, HOLDS[64], _place)
+    works["hold_best_64"] = partial(_holds, staff, direct, services, 64, BEST, _two)
     return {**works, ORDER: partial(_orders, staff)}
 
 
@@ -129,15 +147,33 @@ async def _pgbench(platform: Platform) -> Measured:
     return Measured(rate, 0.0)
 
 
-async def _holds(staff: Client, url: str, services: Sequence[str], at_once: int, count: int) -> Measured:
-    """`count` holds of a seat each on a fresh show, by `at_once` connections that each wait for their answer.
+Wanted = Callable[[int, Any], dict[str, Any]]
+"""What the request of a number asks for in a show."""
+
+
+def _seat(number: int, show: Any) -> dict[str, Any]:
+    return {"seats": [f"seat-{number}"]}
+
+
+def _place(number: int, show: Any) -> dict[str, Any]:
+    return {"items": [{"item": show["price_zones"][0]["areas"][0]["area_id"]}]}
+
+
+def _two(number: int, show: Any) -> dict[str, Any]:
+    return {"best": {"quantity": 2}}
+
+
+async def _holds(
+    staff: Client, url: str, services: Sequence[str], at_once: int, count: int, wanted: Wanted = _seat
+) -> Measured:
+    """`count` holds on a fresh show, by `at_once` connections that each wait for their answer.
 
     The processor time is that of `services`.
     """
-    _, show = await open_show(staff, _hall())
+    _, show = await open_show(staff, _hall(), areas=[{"name": "Standing", "capacity": SEATS}])
     path = f"{urlsplit(url).path}/shows/{show['show_id']}/holds"
     host, port = urlsplit(url).hostname or "", urlsplit(url).port or 80
-    requests = [_request(path, host, f"seat-{number}") for number in range(count + WARM)]
+    requests = [_request(path, host, wanted(number, show)) for number in range(count + WARM)]
     await wire.send(host, port, requests[count:], at_once)  # connections, caches and plans are warm in an on-sale
     processes = [_process(service) for service in services]
     cpu, started = _used(processes), time.perf_counter()
@@ -169,8 +205,8 @@ def _hall() -> dict[str, Any]:
     }
 
 
-def _request(path: str, host: str, seat: str) -> bytes:
-    body = json.dumps({"hold_id": str(uuid7()), "seats": [seat]})
+def _request(path: str, host: str, wanted: dict[str, Any]) -> bytes:
+    body = json.dumps({"hold_id": str(uuid7()), **wanted})
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return f"{head}\r\n{body}".encode()
 

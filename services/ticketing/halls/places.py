@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from services.ticketing.halls.neighbours import Block
+
 WORDS = {
     "en": ("row", "seat"),
     "uk": ("ряд", "місце"),
@@ -67,6 +69,8 @@ class Seats(dict[str, Place]):
         self.order: dict[str, int] = {}
         """Where each seat stands in the plan's order."""
         self.twice: Twice = ()
+        self.blocks: list[Block] = []
+        """Which seats stand side by side, by their place in the plan's order."""
 
     @classmethod
     def of(cls, found: Iterable[Place]) -> Seats:

@@ -13,6 +13,7 @@ import orjson
 
 from services.ticketing.errors import SeatingPlanRefused
 from services.ticketing.halls import imports, plan
+from services.ticketing.halls.neighbours import Block, blocks
 from services.ticketing.halls.places import Place, Seats, Twice, places, printed_twice
 from services.ticketing.halls.workshop import TooHeavy, Workshop
 
@@ -36,9 +37,11 @@ async def check_import(workshop: Workshop, raw: bytes) -> tuple[str, plan.Checke
 async def read_seats(workshop: Workshop, document: str) -> Seats:
     """The seats of a checked plan."""
     if len(document) <= SMALL:
-        return Seats.of(places(document))
+        small = Seats.of(places(document))
+        small.blocks = blocks(document)
+        return small
     seats = Seats()
-    chunks, twice = await workshop.run(packed, document)
+    chunks, twice, seats.blocks = await workshop.run(packed, document)
     for chunk in chunks:
         seats.add(_each(chunk))
         await asyncio.sleep(0)
@@ -61,14 +64,15 @@ def categories(document: str) -> list[dict[str, Any]]:
     ]
 
 
-def packed(document: str) -> tuple[list[bytes], Twice]:
-    """The seats of a checked plan, so many at a time, in JSON; and those that print the same place."""
+def packed(document: str) -> tuple[list[bytes], Twice, list[Block]]:
+    """The seats of a checked plan, so many at a time, in JSON; those that print the same place; and which stand side by
+    side."""
     found = list(places(document))
     rows = map(tuple, found)
     chunks = []
     while chunk := list(islice(rows, CHUNK)):
         chunks.append(orjson.dumps(chunk))
-    return chunks, printed_twice(found)
+    return chunks, printed_twice(found), blocks(document)
 
 
 def _each(chunk: bytes) -> Iterator[Place]:

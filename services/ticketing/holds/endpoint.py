@@ -18,6 +18,7 @@ from services.ticketing.errors import (
     HoldEnded,
     HoldInvalid,
     NoSuchShow,
+    NotTogether,
     NotYourHold,
     OtherHoldHasThisId,
     OutcomeUnknown,
@@ -42,6 +43,7 @@ _show_id = lru_cache(maxsize=1024)(UUID)
 @takes(MOST_BYTES)
 @raises(
     NoSuchShow,
+    NotTogether,
     NotYourHold,
     SeatsTaken,
     PlacesTaken,
@@ -88,7 +90,9 @@ def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, Wanted]:
         # The database's own kind of UUID, which is read and written ten times as fast.
         show_id, hold_id = _show_id(show), pgproto.UUID(body["hold_id"])
     except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError):
-        raise HoldInvalid('Send {"hold_id": "<a new UUIDv7>", "seats": ["<seat_guid>", ...]}.') from None
+        raise HoldInvalid(
+            'Send {"hold_id": "<a new UUIDv7>", "seats": ["<seat_guid>", ...]}, or `items`, or `best`.'
+        ) from None
     return show_id, hold_id, parse(body)
 
 

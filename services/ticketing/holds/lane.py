@@ -29,6 +29,7 @@ from services.ticketing import metrics
 from services.ticketing.errors import OutcomeUnknown, SaleBusy
 from services.ticketing.holds import statement, terms
 from services.ticketing.holds.allowance import UNLIMITED, Limits
+from services.ticketing.holds.choosing import Choosing, Chosen
 from services.ticketing.holds.parameters import parameters
 from services.ticketing.holds.requests import Granted, Refused, Request
 
@@ -66,6 +67,7 @@ class Lane:
         nudge: Callable[[], None] = lambda: None,
         on_taken: Callable[[Sequence[Request]], None] = lambda _: None,
         on_short: Callable[[], None] = lambda: None,
+        choosing: Choosing | None = None,
     ) -> None:
         self._connect = connect
         self._batch = batch
@@ -74,6 +76,10 @@ class Lane:
         self._nudge = nudge
         self._on_taken = on_taken
         self._on_short = on_short
+        self._choosing = choosing
+        self._unsure: list[Request] = []
+        """For what fits nowhere, as far as memory knows, the seats are being read."""
+        self._looking: set[asyncio.Task[None]] = set()
         self._waiting: deque[Request] = deque()
         self._taking: list[Request] = []
         self._behind: list[Request] = []
@@ -104,13 +110,17 @@ class Lane:
                 self._taking, self._behind = self._gather()
                 if self._taking:
                     await self._settle(self._taking)
+                if self._choosing is not None:
+                    self._choosing.let_go((*self._taking, *self._behind))
                 if self._behind:
                     self._put_back(self._taking, self._behind)
                 self._waiting.extendleft(reversed(self._again))
                 self._again.clear()
                 self._taking, self._behind = [], []
         finally:
-            for request in (*self._aside, *self._again, *self._waiting):
+            for looking in self._looking:
+                looking.cancel()
+            for request in (*self._aside, *self._unsure, *self._again, *self._waiting):
                 request.fail(OutcomeUnknown("The service is stopping. Ask again with the same hold id."))
             self._aside = []
             self._waiting.clear()
@@ -119,7 +129,7 @@ class Lane:
     def fail_overdue(self) -> None:
         """Fails what nobody has answered for too long, whatever the flusher waits for. To be called now and then."""
         latest = time.perf_counter() - ANSWER_SECONDS
-        for request in (*self._taking, *self._behind, *self._aside, *self._waiting):
+        for request in (*self._taking, *self._behind, *self._aside, *self._unsure, *self._waiting):
             if request.joined < latest:
                 request.fail(OutcomeUnknown(OVERDUE))
 
@@ -138,6 +148,8 @@ class Lane:
                 request.fail(SaleBusy(BUSY, retry_after=2))
                 continue
             show = request.layout.text_id
+            if request.best is not None and request.text_id not in ids and not self._chosen(request, seats, later):
+                continue
             wanted = {(show, seat) for seat in request.keys}
             if request.text_id in ids or not seats.isdisjoint(wanted):
                 later.append(request)
@@ -150,6 +162,47 @@ class Lane:
         metrics.HOLD_WAITING.set(len(self._waiting))
         return batch, later
 
+    def _chosen(self, request: Request, wanted: set[tuple[str, str]], later: list[Request]) -> bool:
+        """Whether the best seats for a request were found; if not, it is answered, or comes later."""
+        if self._choosing is None:
+            raise RuntimeError("this lane chooses no seats")
+        match self._choosing.choose(request, wanted):
+            case Chosen.YES:
+                return True
+            case Chosen.LATER:
+                later.append(request)
+            case Chosen.STALE:
+                request.answer(Refused("stale"))
+            case Chosen.UNSURE if request.looked:
+                request.answer(Refused("apart", most=self._choosing.most(request)))
+            case Chosen.UNSURE:
+                self._unsure.append(request)
+                if not self._looking:
+                    self._look()
+        return False
+
+    def _look(self) -> None:
+        """Reads the seats of a show for those who wait for that; who comes meanwhile waits for the next reading."""
+        show_id = self._unsure[0].layout.show_id
+        asked = [request for request in self._unsure if request.layout.show_id == show_id]
+        self._unsure = [request for request in self._unsure if request.layout.show_id != show_id]
+        task = asyncio.create_task(self._look_for(show_id, asked), name="look-at-seats")
+        self._looking.add(task)
+
+    async def _look_for(self, show_id: UUID, asked: Sequence[Request]) -> None:
+        try:
+            if self._choosing is not None:
+                await self._choosing.look(show_id, asked)
+            self._waiting.extendleft(reversed(asked))
+        except Exception as error:
+            for request in asked:
+                request.fail(error)
+        finally:
+            self._looking.clear()
+            if self._unsure:
+                self._look()
+            self._wake.set()
+
     def _put_back(self, batch: Sequence[Request], later: Sequence[Request]) -> None:
         """Refuses those whose seats were just taken, without asking the database again; the others stay first."""
         taken: dict[tuple[UUID, str], UUID] = {}
@@ -157,6 +210,8 @@ class Lane:
             if request.granted:
                 taken.update(dict.fromkeys(((request.layout.show_id, seat) for seat in request.keys), request.hold_id))
         for request in reversed(later):
+            if request.best is not None:
+                request.take(())
             winners = {seat: taken.get((request.layout.show_id, seat)) for seat in request.keys}
             lost = tuple(seat for seat, winner in winners.items() if winner not in (None, request.hold_id))
             if lost:
@@ -229,6 +284,9 @@ class Lane:
                     repeated.append(request)
                 case "changing":
                     aside.append(request)
+                case "taken" if request.best is not None and self._choosing is not None:
+                    self._choosing.lost(request, tuple(verdict["lost"]))
+                    self._again.append(request)
                 case "short":
                     short.append((request, dict(zip(verdict["areas"], verdict["rests"], strict=True))))
                 case why:

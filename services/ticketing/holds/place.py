@@ -23,6 +23,7 @@ from contracts.ticketing import Channel
 from services.ticketing import metrics
 from services.ticketing.errors import (
     HoldEnded,
+    NotTogether,
     NotYourHold,
     OtherHoldHasThisId,
     OutcomeUnknown,
@@ -32,12 +33,13 @@ from services.ticketing.errors import (
     TooManyHeld,
 )
 from services.ticketing.holds.allowance import Limits, counted
+from services.ticketing.holds.choosing import Choosing
 from services.ticketing.holds.expiry import Expiry
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Answer, Granted, Refused, Request
 from services.ticketing.holds.tokens import HoldTokens
-from services.ticketing.holds.wanted import Wanted, priced
+from services.ticketing.holds.wanted import Wanted, must_be_offered, priced
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
@@ -68,6 +70,7 @@ class BoxOffice:
         self._production = settings.footlights_env == "production"
         self._tokens = tokens
         self._expiry = Expiry(db)
+        self._seat_maps = seat_maps
         self._lanes = [
             Lane(
                 db.pin,
@@ -77,6 +80,7 @@ class BoxOffice:
                 nudge=lambda: db.nudge(),
                 on_taken=seat_maps.taken,
                 on_short=self._expiry.soon,
+                choosing=Choosing(seat_maps, db),
             )
             for _ in range(settings.hold_lanes)
         ]
@@ -103,9 +107,9 @@ class BoxOffice:
     async def place(self, show_id: UUID, hold_id: UUID, wanted: Wanted, caller: Caller) -> tuple[bool, bytes]:
         """Whether the hold is new, and what the buyer is told, in JSON.
 
-        Raises `NoSuchShow`, `SeatsTaken`, `PlacesTaken`, `NotYourHold`, `ShowNotOnSale`, `SeatsNotForSale`,
-        `HoldInvalid`, `TooManySeats`, `TooManyHeld`, `OtherHoldHasThisId`, `HoldEnded`, `SaleBusy` and
-        `OutcomeUnknown`.
+        Raises `NoSuchShow`, `SeatsTaken`, `PlacesTaken`, `NotTogether`, `NotYourHold`, `ShowNotOnSale`,
+        `SeatsNotForSale`, `HoldInvalid`, `TooManySeats`, `TooManyHeld`, `OtherHoldHasThisId`, `HoldEnded`,
+        `SaleBusy` and `OutcomeUnknown`.
         """
         layout = await self._board.get(show_id)
         for _ in range(STALE_RETRIES):
@@ -143,6 +147,9 @@ class BoxOffice:
         if wanted.is_for_the_desk and not desk:
             raise NotYourHold("Only the ticket desk may name a channel, or write a name or a note.")
         most = self._settings.staff_hold_max_seats if desk else self._settings.hold_max_seats
+        if wanted.best is not None:
+            must_be_offered(layout, wanted.best, most)
+            await self._seat_maps.ready(layout.show_id)
         seats, places = priced(layout, wanted.items, most)
         staff = caller.serves(layout.organisation)
         buyer, network = (None, None) if desk else counted(caller, production=self._production)
@@ -151,6 +158,7 @@ class BoxOffice:
             layout=layout,
             seats=seats,
             places=places,
+            best=wanted.best,
             lifetime=_seconds(layout.hold_seconds or self._settings.hold_seconds),
             latest=_seconds(self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds),
             # What staff hold is for somebody whom only the order will name.
@@ -194,6 +202,11 @@ def _problem(refused: Refused, layout: Layout) -> Exception:
         case "taken":
             labels = "; ".join(layout.offers[seat].label for seat in refused.seats[:10] if seat in layout.offers)
             return SeatsTaken(f"Somebody else has {labels}. Choose other seats.", seats=list(refused.seats))
+        case "apart":
+            return NotTogether(
+                f"There are not so many seats together; {refused.most} are. Ask for fewer, or choose them apart.",
+                most=refused.most,
+            )
         case "short":
             areas = {area: layout.areas[area][0].name for area in refused.left or {} if area in layout.areas}
             said = "; ".join(f"{(refused.left or {})[area]} of {name}" for area, name in areas.items())

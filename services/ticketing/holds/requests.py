@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 from contracts.ticketing import Channel
 from services.ticketing.holds.terms import total
 from services.ticketing.holds.wanted import mark
+from services.ticketing.shows.best import Best
 from services.ticketing.shows.layout import Layout, Offer, Places
 
 
@@ -32,14 +34,14 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`why` is taken, short, greedy, closed, stale, ended or other."""
+    """`why` is taken, short, apart, greedy, closed, stale, ended or other."""
 
     why: str
     seats: tuple[str, ...] = ()
     left: dict[UUID, int] | None = None
     """Of a short one: how many places are left of the areas that have not enough."""
     most: int = 0
-    """The limit that a greedy one would pass."""
+    """The limit that a greedy one would pass; of one that is apart, how many there are together."""
 
 
 Answer = Granted | Refused
@@ -73,6 +75,14 @@ class Request:
     """Who the ticket desk keeps it for."""
     note: str | None = None
     clerk_id: UUID | None = None
+    best: Best | None = None
+    """What is to be chosen for it; `seats` are what was chosen."""
+    kept: tuple[str, ...] = ()
+    """Seats that are kept from others of its batch."""
+    looked: bool = False
+    """Whether the seats were read from the database for it."""
+    placed: bool = False
+    """Whether it was found that this hold exists: the statement only says so."""
     unheard: bool = False
     """Whether an attempt got no answer: that one may have placed it."""
     joined: float = field(default_factory=time.perf_counter)
@@ -89,6 +99,15 @@ class Request:
         self.text_id = str(self.hold_id)
         self.units = len(self.seats) + sum([each.quantity for each in self.places])
         self.asked = mark(self.seats, self.places)
+        if self.best is not None:
+            self.units, self.asked = self.best.quantity, repr(self.best)
+
+    def take(self, seats: Sequence[str]) -> None:
+        """Wants these seats, at the fare that was asked for."""
+        fare, offers = self.best.fare if self.best else None, self.layout.offers
+        found = [offers[seat] if fare is None else offers.at(seat, fare) for seat in sorted(seats)]
+        self.seats = tuple([each for each in found if each is not None])
+        self.keys = tuple([each.seat for each in self.seats])
 
     @property
     def granted(self) -> bool:

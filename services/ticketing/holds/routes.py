@@ -23,6 +23,7 @@ from services.ticketing.holds.place import DESK, BoxOffice
 from services.ticketing.holds.requests import Granted
 from services.ticketing.holds.tables import Hold, HoldStatus
 from services.ticketing.holds.tokens import HoldTokens
+from services.ticketing.holds.wanted import BestIn
 from services.ticketing.schemas import Body, Price
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
@@ -48,7 +49,8 @@ class HoldIn(Body):
     seats: Annotated[list[str] | None, Field(min_length=1)] = None
     """`seat_guid` of the plan, each at the usual fare of its zone. Or:"""
     items: Annotated[list[ItemIn] | None, Field(min_length=1)] = None
-    """Seats and places at the fares that are chosen."""
+    """Seats and places at the fares that are chosen. Or:"""
+    best: BestIn | None = None
     channel: Channel | None = None
     """Where it is sold, if not where it is asked for. Only the ticket desk may name it."""
     name: str | None = None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -13,6 +14,7 @@ from chassis.texts import ONE_LINE
 from contracts.ticketing import Channel
 from services.ticketing.errors import HoldInvalid, SeatsNotForSale, ShowNotOnSale, TooManySeats
 from services.ticketing.schemas import Body, Name
+from services.ticketing.shows.best import Best
 from services.ticketing.shows.layout import Layout, Offer, Places
 
 NAMED = 10
@@ -35,6 +37,8 @@ class Wanted:
     """All of a request, as it was sent."""
 
     items: Sequence[Item]
+    best: Best | None = None
+    """What is to be chosen, instead of items."""
     channel: str | None = None
     """As the caller's if None."""
     name: str | None = None
@@ -57,28 +61,58 @@ class _Said(Body):
     note: Annotated[str, Field(min_length=1, max_length=2000), ONE_LINE] | None = None
 
 
+class BestIn(Body):
+    """So many seats side by side, the best that are free."""
+
+    quantity: Annotated[int, Field(ge=1, le=2**31, strict=True)]
+    zone: UUID | None = None
+    """The price zone; any if there is none."""
+    fare: Annotated[str, Field(max_length=100)] | None = None
+    """The usual one of their zone if there is none."""
+    accessible: bool = False
+    """Seats of accessible zones, which are given to those only who ask for them."""
+    cheapest: bool = False
+    """The cheapest zone instead of the dearest."""
+
+    @property
+    def best(self) -> Best:
+        return Best(self.quantity, self.zone, self.fare, self.accessible, self.cheapest)
+
+
+T = TypeVar("T", bound=Body)
+
+
 def parse(body: dict[str, Any]) -> Wanted:
     """What the body of a request wants: `seats` or `items`, and what the desk says of it. Raises `HoldInvalid`."""
-    named = [name for name in ("seats", "items") if body.get(name) is not None]
+    named = [name for name in ("seats", "items", "best") if body.get(name) is not None]
     if len(named) != 1:
-        raise HoldInvalid("Say what you want, once: `seats` or `items`.")
+        raise HoldInvalid("Say what you want, once: `seats`, `items` or `best`.")
     listed = body[named[0]]
-    if not isinstance(listed, list) or not listed:
+    best = None
+    if named[0] == "best":
+        best, listed = _model(BestIn, listed).best, []
+    elif not isinstance(listed, list) or not listed:
         raise HoldInvalid(f"`{named[0]}` must be a list that names at least one.")
-    if named[0] == "seats":
+    if best is not None:
+        items = []
+    elif named[0] == "seats":
         if not all(isinstance(seat, str) for seat in listed):
             raise HoldInvalid("`seats` must be a list of seat ids.")
         items = [Item(seat) for seat in listed]
     else:
         items = [_item(each) for each in listed]
     if body.keys().isdisjoint(SAID):
-        return Wanted(items)
+        return Wanted(items, best)
+    said = _model(_Said, body)
+    return Wanted(items, best, said.channel, said.name, said.note)
+
+
+def _model(kind: type[T], body: Any) -> T:
     try:
-        said = _Said.model_validate(body)
+        return kind.model_validate(body)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise HoldInvalid(f"`{'.'.join(map(str, fault['loc']))}`: {fault['msg']}.") from None
-    return Wanted(items, said.channel, said.name, said.note)
 
 
 def _item(each: Any) -> Item:
@@ -123,6 +157,16 @@ def priced(layout: Layout, wanted: Sequence[Item], limit: int) -> tuple[tuple[Of
         tuple(sorted((each for each in found if each is not None), key=lambda offer: offer.seat)),
         tuple(sorted(kept, key=lambda each: each.key)),
     )
+
+
+def must_be_offered(layout: Layout, best: Best, limit: int) -> None:
+    """Raises `TooManySeats`, and `SeatsNotForSale` where no zone is meant."""
+    if best.quantity > limit:
+        raise TooManySeats(f"At most {limit} can be held at once; you asked for {best.quantity}.", limit=limit)
+    if not best.zones(layout):
+        if layout.status == "draft":
+            raise ShowNotOnSale("Tickets for this show are not on sale.", show_status=str(layout.status))
+        raise SeatsNotForSale("No price zone of this show has such seats at this fare.", seats=[])
 
 
 def _not_for_sale(layout: Layout, missing: list[str]) -> Exception:

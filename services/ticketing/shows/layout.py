@@ -210,9 +210,9 @@ class Offers(Mapping[str, Offer]):
             known = self._at[seat, fare] = self._make(seat, found)
         return known
 
-    def zone(self, seat: str) -> ZoneSpec:
-        """The price zone of a seat that is for sale."""
-        return self._zones[seat]
+    def zone_of(self, seat: str) -> ZoneSpec | None:
+        """The price zone of a seat; None if it is not for sale."""
+        return self._zones.get(seat)
 
     def _make(self, seat: str, priced: Priced) -> Offer:
         zone, (fare, fare_name, price) = self._zones[seat], priced

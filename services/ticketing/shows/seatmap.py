@@ -34,6 +34,7 @@ from contracts.ticketing import (
 )
 from services.ticketing import metrics
 from services.ticketing.kept import Kept
+from services.ticketing.shows.best import Chooser
 from services.ticketing.shows.board import MOST_SEATS, Board
 from services.ticketing.shows.layout import Layout
 
@@ -44,6 +45,8 @@ FREE, HELD, SOLD, BLOCKED = b"fhsb"
 NAMES = {FREE: "free", HELD: "held", SOLD: "sold", BLOCKED: "blocked"}
 LEGEND = {chr(code): name for code, name in NAMES.items()}
 OWN_HOLDS = 10_000
+UNHEARD = UUID(int=0)
+"""Holds a seat as long as it is not known who does."""
 
 READ = text("""
     SELECT seat, hold_id, until = 'infinity' AS sold
@@ -106,6 +109,14 @@ class _Map:
         """How many places each area has left."""
         self.counted = False
         """Whether no event has told of places since they were counted."""
+        self._read_once = False
+        self._chooser: Chooser | None = None
+
+    @property
+    def chooser(self) -> Chooser:
+        if self._chooser is None:
+            self._chooser = Chooser(self.layout, self.states, FREE)
+        return self._chooser
 
     def count(self, left: dict[UUID, int]) -> None:
         if self.left != left:
@@ -127,6 +138,15 @@ class _Map:
         self.holds[seat] = hold_id
         self._set(seat, SOLD if sold else HELD)
 
+    @property
+    def known(self) -> bool:
+        """Whether it was ever read."""
+        return self.current and self._read_once
+
+    def was_read(self) -> None:
+        self.read_at = time.monotonic()
+        self._read_once = True
+
     def is_old(self, refresh_seconds: float) -> bool:
         return time.monotonic() - self.read_at > refresh_seconds
 
@@ -144,6 +164,8 @@ class _Map:
         if position is not None and self.states[position] != state:
             self.states[position] = state
             self.version += 1
+            if self._chooser is not None:
+                self._chooser.changed(position)
 
 
 class SeatMaps:
@@ -158,6 +180,34 @@ class SeatMaps:
 
     async def view(self, show_id: UUID) -> tuple[Layout, View]:
         """The seats as they are now. Raises `NoSuchShow`."""
+        found = await self._current(show_id)
+        return found.layout, found.view()
+
+    async def ready(self, show_id: UUID) -> None:
+        """Knows the seats as they are now, to choose from. Raises `NoSuchShow`."""
+        await self._current(show_id)
+
+    def chooser(self, show_id: UUID) -> tuple[Layout, Chooser] | tuple[None, None]:
+        """What chooses from the seats of a show, as far as they are in memory."""
+        found = self._maps.get(show_id)
+        return (None, None) if found is None or not found.known else (found.layout, found.chooser)
+
+    def lost(self, show_id: UUID, seats: Sequence[str]) -> None:
+        """Somebody has these seats, and we have not heard of it."""
+        found = self._maps.get(show_id)
+        if found is not None:
+            for seat in seats:
+                found.take(seat, UNHEARD)
+            found.dirty.update(seats)
+
+    async def reread(self, show_id: UUID) -> None:
+        """Reads all seats of a show, however lately that was done."""
+        found = self._maps.get(show_id)
+        if found is not None:
+            found.read_at = float("-inf")
+        await self._current(show_id)
+
+    async def _current(self, show_id: UUID) -> _Map:
         found = self._maps.get(show_id) or await self._open(show_id)
         if found.must_read(self._refresh_seconds):
             async with found.lock:
@@ -166,7 +216,7 @@ class SeatMaps:
         if not found.current:
             found = await self._open(show_id)
             await self._read(found)
-        return found.layout, found.view()
+        return found
 
     async def _open(self, show_id: UUID) -> _Map:
         layout = await self._board.get(show_id)
@@ -266,4 +316,4 @@ class SeatMaps:
             if row.seat not in found.taken_meanwhile:
                 found.take(row.seat, row.hold_id, sold=row.sold)
         if whole:
-            found.read_at = time.monotonic()
+            found.was_read()

@@ -20,6 +20,7 @@ from services.ticketing.holds.expiry import lapse_holds
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.requests import Answer, Request
 from services.ticketing.holds.wanted import Item, priced
+from services.ticketing.shows.best import Best
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
 from services.ticketing.shows.tables import AreaRow, PriceZoneRow, Show
@@ -141,6 +142,11 @@ def ask(
         deadline=time.perf_counter() + wait,
         **who,
     )
+
+
+def ask_best(layout: Layout, quantity: int, hold_id: UUID | None = None, **more: Any) -> Request:
+    """So many seats side by side."""
+    return ask(layout, hold_id=hold_id, best=Best(quantity, **more))
 
 
 @contextlib.asynccontextmanager
