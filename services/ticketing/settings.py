@@ -37,8 +37,6 @@ class Settings(ServiceSettings):
     """How long a buyer has the seats before an order is placed (GAP-16)."""
     hold_limit_seconds: Annotated[int, Field(ge=1)] = 3600
     """However often a buyer extends, a hold ends so long after it was placed."""
-    staff_hold_limit_seconds: Annotated[int, Field(ge=1)] = 30 * 86400
-    """The same for the ticket desk."""
     payment_buffer_seconds: Annotated[int, Field(ge=0)] = 120
     """A hold outlives its order's pay-by time by so much, for payments on their way."""
     hold_max_seats: Annotated[int, Field(ge=1)] = 50

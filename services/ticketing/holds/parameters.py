@@ -23,7 +23,7 @@ def parameters(requests: Sequence[Request], now: datetime, limits: Limits = UNLI
     return [
         *map(BETWEEN_HOLDS.join, columns),
         [now + request.lifetime for request in requests],
-        [now + request.latest for request in requests],
+        [request.layout.starts_at if request.latest is None else now + request.latest for request in requests],
         list({request.layout.show_id for request in requests}),
         BETWEEN_HOLDS.join(buyers),
         BETWEEN_HOLDS.join(networks),

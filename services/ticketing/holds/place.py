@@ -160,7 +160,7 @@ class BoxOffice:
             places=places,
             best=wanted.best,
             lifetime=_seconds(layout.hold_seconds or self._settings.hold_seconds),
-            latest=_seconds(self._settings.staff_hold_limit_seconds if desk else self._settings.hold_limit_seconds),
+            latest=None if desk else _seconds(self._settings.hold_limit_seconds),
             # What staff hold is for somebody whom only the order will name.
             account_id=None if staff else caller.account_id,
             traceparent=tracing.current_traceparent(),

@@ -55,7 +55,8 @@ class Request:
     layout: Layout
     seats: tuple[Offer, ...]
     lifetime: timedelta
-    latest: timedelta
+    latest: timedelta | None
+    """However often it is extended, it ends then; when the show begins if None."""
     account_id: UUID | None
     traceparent: str | None
     future: asyncio.Future[Answer]

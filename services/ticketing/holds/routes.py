@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
-from pydantic import Field
+from pydantic import Field, model_validator
 from sqlalchemy import select, tuple_
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +15,9 @@ from starlette.responses import Response
 from chassis.edge import Caller, Tx, WorkerTx, public, staff
 from chassis.pages import cut, moment, read_cursor
 from chassis.problems import Unauthorised, raises
+from chassis.texts import STORABLE
 from contracts.accounts import Role
-from contracts.ticketing import FULL_FARE, Channel
+from contracts.ticketing import FULL_FARE, Channel, PlacesOf
 from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered, NoSuchHold, NotYourHold
 from services.ticketing.holds import commands, terms
 from services.ticketing.holds.place import DESK, BoxOffice
@@ -24,7 +25,7 @@ from services.ticketing.holds.requests import Granted
 from services.ticketing.holds.tables import Hold, HoldStatus
 from services.ticketing.holds.tokens import HoldTokens
 from services.ticketing.holds.wanted import BestIn
-from services.ticketing.schemas import Body, Price
+from services.ticketing.schemas import Body, Moment, Price, Seat
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
 from services.ticketing.tickets.tables import OrderRecord
@@ -95,6 +96,19 @@ class HoldOut(Body):
     """Signed, and as large as what is held; checkout takes it in its body."""
 
 
+class PlacesIn(Body):
+    area: UUID
+    fare: Annotated[str, Field(max_length=100), STORABLE] = FULL_FARE
+    quantity: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+
+
+class ReleaseIn(Body):
+    """What is let go; what the hold has not is left out."""
+
+    seats: Annotated[list[Seat], Field(max_length=2_000, default_factory=list)]
+    places: Annotated[list[PlacesIn], Field(max_length=200, default_factory=list)]
+
+
 class HoldRow(Body):
     hold_id: UUID
     show_id: UUID
@@ -123,8 +137,17 @@ class HoldList(Body):
 
 
 class Extension(Body):
-    minutes: Annotated[int, Field(ge=1, le=60 * 24 * 60)]
-    """From now. Only the ticket desk may choose."""
+    """Only the ticket desk may choose. However long, a hold ends when its show begins."""
+
+    minutes: Annotated[int | None, Field(ge=1, le=60 * 24 * 60)] = None
+    """From now. Or:"""
+    until: Moment | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Extension:
+        if (self.minutes is None) == (self.until is None):
+            raise ValueError("say `minutes` or `until`")
+        return self
 
 
 async def _holder(request: Request, hold_id: UUID, caller: Caller, token: str | None) -> UUID | None:
@@ -159,16 +182,16 @@ async def extend_hold(
     """Lets a hold live longer (TKT-20), and signs a new quote."""
     organisation = await _holder(request, hold_id, caller, hold_token)
     settings: Settings = request.app.state.settings
-    lifetime = None
+    lifetime = until = None
     if extension is not None:
         if organisation is None:
             raise NotYourHold("Only the ticket desk may choose for how long.")
-        lifetime = timedelta(minutes=extension.minutes)
-    limit = timedelta(seconds=settings.staff_hold_limit_seconds) if organisation else None
+        lifetime = timedelta(minutes=extension.minutes) if extension.minutes else None
+        until = extension.until
     usual = timedelta(seconds=settings.hold_seconds)
     buffer = timedelta(seconds=settings.payment_buffer_seconds)
     hold = await commands.extend_hold(
-        tx, hold_id, organisation, lifetime=lifetime, usual=usual, limit=limit, buffer=buffer
+        tx, hold_id, organisation, lifetime=lifetime, usual=usual, until=until, buffer=buffer
     )
     return Response(await _describe(request, tx, hold), media_type="application/json")
 
@@ -182,6 +205,21 @@ async def release_hold(
     organisation = await _holder(request, hold_id, caller, hold_token)
     await commands.release_hold(tx, hold_id, organisation)
     return Response(status_code=204)
+
+
+@router.post("/holds/{hold_id}/release", response_model=HoldOut)
+@raises(HoldEnded, HoldOrdered, NotYourHold)
+async def release_some(
+    hold_id: UUID, body: ReleaseIn, request: Request, tx: WorkerTx, caller: Anybody, hold_token: HoldToken = None
+) -> Response:
+    """Lets go of some seats and places, and signs a new quote for the rest (TKT-21). When nothing is left the hold is
+    over: 204."""
+    organisation = await _holder(request, hold_id, caller, hold_token)
+    places = [PlacesOf(area=each.area, fare=each.fare, quantity=each.quantity) for each in body.places]
+    hold = await commands.release_some(tx, hold_id, organisation, body.seats, places)
+    if hold.status != HoldStatus.ACTIVE:
+        return Response(status_code=204)
+    return Response(await _describe(request, tx, hold), media_type="application/json")
 
 
 @router.get("/holds/{hold_id}")

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+import jwt
 import pytest
 from sqlalchemy import text
 from uuid_utils.compat import uuid7
@@ -17,7 +18,9 @@ from uuid_utils.compat import uuid7
 from chassis.db import Database
 from contracts.accounts import Role
 from contracts.ticketing import HoldConversionRefused, HoldReleased, PlacesOf, TicketsIssued, TicketsVoided
+from services.ticketing.errors import HoldOrdered
 from services.ticketing.holds import statement
+from services.ticketing.holds.commands import release_some
 from services.ticketing.holds.expiry import Expiry
 from services.ticketing.holds.lane import Lane
 from services.ticketing.holds.parameters import parameters
@@ -377,3 +380,77 @@ async def test_a_board_that_knows_an_old_layout_takes_no_area_that_is_gone(db):
     async with open_lane(db) as lane:
         assert await answers([lane], [ask(layout, (0, 1))]) == [Refused("stale")]
     assert not (await board.get(layout.show_id)).areas
+
+
+async def test_some_of_a_hold_are_let_go(theatre):
+    show, area = await floor(theatre)
+    items = [{"item": area, "fare": "child", "quantity": 3}, {"item": "1-1"}, {"item": "1-2"}]
+    hold = (await theatre.hold_items(show, *items)).body
+    path, token = f"/holds/{hold['hold_id']}/release", {"Hold-Token": hold["token"]}
+    assert (await theatre.call("POST", path, {"seats": ["1-1"]}, role=None)).status == 401
+
+    async def release(**what: Any) -> Any:
+        return await theatre.call("POST", path, what, role=None, headers=token)
+
+    left = await release(seats=["1-1", "9-9"], places=[{"area": area, "fare": "child", "quantity": 2}])
+    assert left.status == 200, left.body
+    assert [seat["seat"] for seat in left.body["seats"]] == ["1-2"]
+    assert [(each["fare"], each["quantity"]) for each in left.body["places"]] == [("child", 1)]
+    assert left.body["total"]["minor"] == 20_000 + 5_000
+    claims = jwt.decode(left.body["quote"], options={"verify_signature": False})
+    assert (claims["seats"], claims["places"], claims["total"]) == (left.body["seats"], left.body["places"], 25_000)
+
+    async def free() -> bool:
+        seats = await theatre.seats(show)
+        return (seats["1-1"], seats["1-2"], await left_of(theatre, show)) == ("free", "held", 4)
+
+    await eventually(free)
+    # What it has not, and nothing, changes nothing; a place at another fare is another.
+    for what in ({}, {"seats": ["1-1"]}, {"places": [{"area": area, "fare": "adult"}]}):
+        same = await release(**what)
+        assert same.body["total"]["minor"] == 25_000
+    last = await release(seats=["1-2"], places=[{"area": area, "fare": "child", "quantity": 7}])
+    assert last.status == 204
+    assert (await release(seats=["1-2"])).status == 409
+    read = await theatre.call("GET", f"/holds/{hold['hold_id']}", role=Role.TICKET_DESK)
+    assert read.body["status"] == "released"
+
+
+async def test_what_is_left_of_a_hold_becomes_tickets(db):
+    layout = await make_show(db, areas=[10])
+    area = next(iter(layout.areas))
+    async with open_lane(db) as lane:
+        box = Box(db, layout, lane)
+        order = await box.hold("1-1", "1-2", (0, 5))
+        async with db.as_worker() as session:
+            given_up = [PlacesOf(area=area, quantity=2)] * 2
+            await release_some(session, UUID(order.hold["hold_id"]), None, ["1-1"], given_up)
+        (released,) = await box.said(order, HoldReleased)
+        assert (released.seats, released.remaining) == (("1-1",), 2)
+        assert [each.quantity for each in released.places] == [4]
+        assert await box.counted() == [{"taken": 1, "has": 1, "sold": 0, "tickets": 0}]
+        order.hold["seats"] = order.hold["seats"][1:]
+        order.hold["places"][0]["quantity"] = 1
+        await box.hear(order.placed())
+        with pytest.raises(HoldOrdered):
+            async with db.as_worker() as session:
+                await release_some(session, UUID(order.hold["hold_id"]), None, ["1-2"], [])
+        await box.hear(order.paid())
+        assert await box.counted() == [{"taken": 1, "has": 1, "sold": 1, "tickets": 1}]
+
+
+async def test_the_desk_keeps_seats_until_the_show_begins_and_no_longer(theatre):
+    show = await theatre.show()
+    hold = (await theatre.hold(show, "1-1", role=Role.TICKET_DESK)).body
+    path = f"/holds/{hold['hold_id']}/extend"
+    begins = datetime.fromisoformat(show["starts_at"])
+    for until in (begins - timedelta(hours=2), begins + timedelta(days=3)):
+        longer = await theatre.call("POST", path, {"until": until.isoformat()}, role=Role.TICKET_DESK)
+        assert longer.status == 200, longer.body
+        assert datetime.fromisoformat(longer.body["expires_at"]) == min(until, begins)
+    buyers = await theatre.call(
+        "POST", path, {"until": begins.isoformat()}, role=None, headers={"Hold-Token": hold["token"]}
+    )
+    assert buyers.status == 403
+    for wrong in ({}, {"until": begins.isoformat(), "minutes": 5}, {"until": "1999-01-01T00:00:00Z"}):
+        assert (await theatre.call("POST", path, wrong, role=Role.TICKET_DESK)).status == 422

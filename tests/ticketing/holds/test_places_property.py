@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.ticketing.errors import HoldEnded, HoldOrdered
+from services.ticketing.errors import HoldAtItsLimit, HoldEnded, HoldOrdered
 from services.ticketing.holds.commands import extend_hold, release_hold
 from services.ticketing.holds.requests import Granted
 from tests.ticketing.holds.crowd import ask, lapse_all, let_run_out, make_show, open_lane
@@ -80,10 +80,9 @@ class World:
                     self.box.layout.organisation,
                     lifetime=2 * hour,
                     usual=hour,
-                    limit=9 * hour,
                     buffer=timedelta(0),
                 )
-            except HoldEnded:
+            except (HoldEnded, HoldAtItsLimit):
                 pass
 
     async def expire(self, order: Order) -> None:

@@ -40,9 +40,9 @@ async def ran_out(box: Box, order: Order) -> None:
 
 
 async def extend(box: Box, order: Order, **more):
-    terms = {"lifetime": None, "usual": HOUR, "limit": None, "buffer": timedelta(0), **more}
+    terms = {"organisation": None, "lifetime": None, "usual": HOUR, "buffer": timedelta(0), **more}
     async with box.db.as_worker() as session:
-        return await extend_hold(session, id_of(order), None, **terms)
+        return await extend_hold(session, id_of(order), **terms)
 
 
 async def test_a_seat_revoked_at_the_moment_of_the_payment_gets_no_ticket(box):
@@ -166,20 +166,21 @@ async def test_a_buyer_extends_a_hold_up_to_its_limit_and_no_further(box):
         hold = await lock_hold(session, id_of(order))
         assert hold is not None
         latest, hold.expires_at = hold.latest_at, hold.placed_at + timedelta(minutes=1)
-    # Half an hour more is within the limit, the whole hour reaches it, and then there is no more. A lower limit of the
-    # desk takes nothing away.
-    half = await extend(box, order, lifetime=HOUR / 2, limit=HOUR / 4)
+    # Half an hour more is within the limit, the whole hour reaches it, and then there is no more.
+    half = await extend(box, order, lifetime=HOUR / 2)
     assert half.placed_at + HOUR / 2 <= half.expires_at < latest
     full = await extend(box, order, lifetime=2 * HOUR)
     assert full.expires_at == latest
     with pytest.raises(HoldAtItsLimit):
         await extend(box, order, lifetime=2 * HOUR)
     assert [event.expires_at for event in await box.said(order, HoldExtended)][-1] == latest
-    # The desk may go beyond.
-    desk = await extend(box, order, lifetime=3 * HOUR, limit=2 * HOUR)
-    assert desk.expires_at == desk.placed_at + 2 * HOUR
+    # The desk may go beyond, until the show begins.
+    desk = await extend(box, order, lifetime=3 * HOUR, organisation=box.layout.organisation)
+    assert desk.expires_at > latest + HOUR
+    desk = await extend(box, order, lifetime=3000 * HOUR, organisation=box.layout.organisation)
+    assert desk.expires_at == box.layout.starts_at
     with pytest.raises(HoldAtItsLimit):
-        await extend(box, order, lifetime=3 * HOUR, limit=HOUR)
+        await extend(box, order, lifetime=3000 * HOUR, organisation=box.layout.organisation)
 
 
 class TestClocks:

@@ -97,9 +97,7 @@ async def test_a_hold_is_its_organisations_and_its_orders(box):
         await release(box, order, stranger)
     async with box.db.as_worker() as session:
         with pytest.raises(NoSuchHold):
-            await extend_hold(
-                session, id_of(order), stranger, lifetime=HOUR, usual=HOUR, limit=HOUR, buffer=timedelta(0)
-            )
+            await extend_hold(session, id_of(order), stranger, lifetime=HOUR, usual=HOUR, buffer=timedelta(0))
     await box.hear(order.placed())
     for organisation in (None, ours):
         with pytest.raises(HoldOrdered):
