@@ -17,6 +17,7 @@ from services.orders.desk.table_routes import router as tables
 from services.orders.measures import measure_jobs
 from services.orders.order import links
 from services.orders.order.deadlines import deadline_jobs
+from services.orders.order.searched import search_jobs
 from services.orders.order.tally import tally_jobs
 from services.orders.payments.jobs import payment_jobs
 from services.orders.payments.provider import PaymentProvider
@@ -51,6 +52,7 @@ def create(settings: Settings | None = None, providers: Mapping[str, PaymentProv
             *deadline_jobs(adapters, settings),
             *measure_jobs(),
             *tally_jobs(),
+            *search_jobs(),
         ],
         retention=rules(settings),
         lifespan=lifespan,

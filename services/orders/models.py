@@ -6,7 +6,7 @@ from services.orders.catalogue.tables import Offer
 from services.orders.courses.tables import Enrolment
 from services.orders.desk.tables import SavedView
 from services.orders.known import Account, Organisation, Show, Undelivered
-from services.orders.order.tables import HistoryEntry, Note, Order, OrderLine
+from services.orders.order.tables import HistoryEntry, Note, Order, OrderLine, Searched
 from services.orders.order.tally import Tally, TallyChange
 from services.orders.payments.tables import LedgerEntry, Payment, PaymentEvent, Refund, WebhookEvent
 
@@ -25,6 +25,7 @@ __all__ = [
     "PaymentEvent",
     "Refund",
     "SavedView",
+    "Searched",
     "Show",
     "Tally",
     "TallyChange",

@@ -47,11 +47,14 @@ PERSONS = Service(
         Trace("undelivered", "order_id = ANY(:orders)", "reason = ''"),
         Trace("notes", MINE, DELETE, "text, created_at"),
         Trace("notes", SAYS.format("text"), DELETE),
-        Trace("orders", PART_OF, f"documents = {FOR_OTHERS}"),
+        # Without the digest a job makes the text again, of what is left.
+        Trace("searched", f"id = ANY(:orders) OR {PART_OF}", DELETE),
+        Trace("orders", PART_OF, f"documents = {FOR_OTHERS}, searched_as = NULL"),
         Trace(
             "orders",
             "id = ANY(:orders)",
-            f"{CONTACT.format('customer')}, account_id = NULL, cancel_note = NULL, return_url = NULL, documents = '[]'",
+            f"{CONTACT.format('customer')}, customer_sort = '', searched_as = NULL, "
+            "account_id = NULL, cancel_note = NULL, return_url = NULL, documents = '[]'",
             "number, created_at, stage, payment_status, title, total, paid, refunded, currency, locale, "
             "customer_name, customer_email, customer_phone, account_id, cancel_note",
         ),

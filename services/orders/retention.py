@@ -21,6 +21,7 @@ def rules(settings: Settings) -> list[Rule]:
         Rule("webhook_events", settings.webhook_days, "received_at < :before"),
         Rule("order_history", settings.interest_days, of_mere_holds),
         Rule("order_lines", settings.interest_days, of_mere_holds),
+        Rule("searched", settings.interest_days, f"id IN (SELECT id FROM orders WHERE {MERE_HOLD})"),
         Rule("orders", settings.interest_days, f"{MERE_HOLD} AND {NOTHING_LEFT}"),
     ]
 

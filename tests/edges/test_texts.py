@@ -21,6 +21,7 @@ MACHINES = {
     "order_key",
     "token",
     "quote",
+    "quotes",
     "password",
     "current",
     "new",
@@ -54,7 +55,7 @@ def bodies_and_queries(route: Any) -> Iterator[tuple[str, Any, tuple[Any, ...]]]
         dependant = waiting.pop()
         waiting.extend(dependant.dependencies)
         for field in (*dependant.body_params, *dependant.query_params):
-            yield field.name, field.field_info.annotation, tuple(field.field_info.metadata)
+            yield field.alias, field.field_info.annotation, tuple(field.field_info.metadata)
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -22,7 +22,7 @@ from sqlalchemy import func, select
 
 from chassis.db import SEEN, Database
 from chassis.money import major
-from services.orders.desk.listing import Filters, matching, sorted_by
+from services.orders.desk.listing import Filters, language_of, matching, sorted_by
 from services.orders.desk.saved_view import view_of
 from services.orders.errors import TooManyRows
 from services.orders.order.status import METHOD_LABELS, label_of
@@ -69,7 +69,8 @@ async def chosen(db: Database, organisation: UUID, filters: Filters, limit: int)
     """The orders of an export in their order. Raises `TooManyRows`."""
     async with db.for_organisation(organisation) as session:
         view, _ = await view_of(session, organisation)
-        statement = sorted_by(select(Order.id).where(*matching(organisation, filters, view)), filters.sort)
+        language = await language_of(session, organisation)
+        statement = sorted_by(select(Order.id).where(*matching(organisation, filters, view)), filters.sort, language)
         ids = list(await session.scalars(statement.limit(limit + 1), execution_options=SEEN))
     if len(ids) > limit:
         raise TooManyRows(f"These are more than {limit} orders. Export them in parts, such as by date.", limit=limit)

@@ -10,18 +10,21 @@ from uuid import UUID
 
 from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict
-from sqlalchemy import ColumnElement, Select, exists, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import Boolean, ColumnElement, Select, exists, func, literal_column, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from chassis.alphabets import CYRILLIC_FIRST, SCRIPT_BEGINS
 from chassis.db import SEEN
 from chassis.pages import cut, moment, read_cursor
+from chassis.people import ANYWHERE
+from chassis.search import matches
 from chassis.texts import STORABLE, like
 from contracts.orders import FunnelStage, PaymentMethod, PaymentStatus
 from services.orders.desk.saved_view import View, view_of
-from services.orders.order.tables import Order, OrderLine
+from services.orders.known import Organisation
+from services.orders.order.tables import Order, OrderLine, Searched
 from services.orders.order.tally import Subject, Sum, sums
-from services.orders.payments.tables import Payment
 
 PAID = FunnelStage.PAID.value
 
@@ -45,12 +48,17 @@ class Sort(StrEnum):
 
 COLUMNS: dict[str, ColumnElement[Any] | InstrumentedAttribute[Any]] = {
     "created_at": Order.created_at,
-    "user": func.lower(func.coalesce(Order.customer_name, "")),
+    "user": Order.customer_sort,
     "total": Order.total,
     "status": func.coalesce(Order.stage, literal_column("''")),
     "number": Order.number,
-    "title": Order.title,
+    "title": Order.title_sort,
 }
+SCRIPTS: dict[str, ColumnElement[bool]] = {
+    name: literal_column(f"(orders.{column} < '~'::text)", Boolean)
+    for name, column in (("user", "customer_sort"), ("title", "title_sort"))
+}
+"""False for names in Cyrillic, so that they come first; as the index has it."""
 KINDS: dict[str, Callable[[Any], Any]] = {"created_at": moment, "total": int}
 """What a column's value in a cursor is; the others are text."""
 
@@ -101,6 +109,8 @@ def matching(organisation: UUID, filters: Filters, view: View | None = None) -> 
         conditions.append(Order.payment_status.in_([status.value for status in filters.status]))
     if view is not None and not (filters.stage or filters.status or filters.all or filters.ids or filters.refund_due):
         conditions.append(view.condition())
+    if filters.search:
+        conditions.append(Order.id.in_(matches(Searched, organisation, filters.search, ANYWHERE)))
     return conditions + _narrowed(filters)
 
 
@@ -116,8 +126,6 @@ def _narrowed(filters: Filters) -> list[ColumnElement[bool]]:
         conditions.append(_has_line(OrderLine.zone == filters.ticket))
     if filters.customer:
         conditions.append(_customer(filters.customer))
-    if filters.search:
-        conditions.append(_search(filters.search))
     if filters.refund_due is not None:
         conditions.append(Order.refund_due > 0 if filters.refund_due else Order.refund_due == 0)
     if filters.created_from:
@@ -142,42 +150,49 @@ def _customer(text: str) -> ColumnElement[bool]:
     return or_(*(_like(column, text) for column in columns))
 
 
-def _search(text: str) -> ColumnElement[bool]:
-    plain = "".join(text.split()).replace("-", "")
-    participants = (OrderLine.participant_name, OrderLine.participant_email, OrderLine.participant_phone)
-    return or_(
-        _like(func.replace(Order.number, "-", ""), plain) if plain else literal(False),
-        _customer(text),
-        _like(Order.title, text),
-        _has_line(or_(*(_like(column, text) for column in participants), OrderLine.ticket_number == text.strip())),
-        exists().where(Payment.order_id == Order.id, Payment.reference == text.strip()),
-    )
+def sorted_by(statement: Select[Any], sort: Sort, language: str) -> Select[Any]:
+    """In the order of a column; of names, in that of the organisation's language."""
+    keys = (*_scripts(sort, language), COLUMNS[sort.value.lstrip("-")], Order.id)
+    return statement.order_by(*(key.desc() if _descends(sort) else key for key in keys))
 
 
-def sorted_by(statement: Select[Any], sort: Sort) -> Select[Any]:
-    column, descending = _column(sort)
-    return statement.order_by(column.desc(), Order.id.desc()) if descending else statement.order_by(column, Order.id)
+def _after(cursor: str, sort: Sort, language: str) -> ColumnElement[bool]:
+    """What follows the last row of a page."""
+    name = sort.value.lstrip("-")
+    last, ident = read_cursor(cursor, KINDS.get(name, str))
+    scripts = _scripts(sort, language)
+    keys = tuple_(*scripts, COLUMNS[name], Order.id)
+    values = (*(last < SCRIPT_BEGINS for _ in scripts), last, ident)
+    return keys < values if _descends(sort) else keys > values
 
 
-def _column(sort: Sort) -> tuple[Any, bool]:
-    return COLUMNS[sort.value.lstrip("-")], sort.value.startswith("-")
+def _scripts(sort: Sort, language: str) -> list[ColumnElement[bool]]:
+    script = SCRIPTS.get(sort.value.lstrip("-"))
+    return [script] if script is not None and language in CYRILLIC_FIRST else []
+
+
+def _descends(sort: Sort) -> bool:
+    return sort.value.startswith("-")
+
+
+async def language_of(session: AsyncSession, organisation: UUID) -> str:
+    known = await session.get(Organisation, organisation)
+    return known.locale if known else ""
 
 
 async def list_orders(
     session: AsyncSession, organisation: UUID, page: Page
 ) -> tuple[list[tuple[Order, int]], str | None]:
     """A page of the table with each order's quantity, and the cursor of the next one."""
-    column, descending = _column(page.sort)
+    column, language = COLUMNS[page.sort.value.lstrip("-")], await language_of(session, organisation)
     quantity = (
         select(func.coalesce(func.sum(OrderLine.quantity), 0)).where(OrderLine.order_id == Order.id).scalar_subquery()
     )
     view, _ = await view_of(session, organisation)
     statement = select(Order, quantity, column.label("sorted")).where(*matching(organisation, page, view))
     if page.cursor:
-        last = read_cursor(page.cursor, KINDS.get(page.sort.value.lstrip("-"), str))
-        key = tuple_(column, Order.id)
-        statement = statement.where(key < last if descending else key > last)
-    statement = sorted_by(statement, page.sort).limit(page.limit + 1)
+        statement = statement.where(_after(page.cursor, page.sort, language))
+    statement = sorted_by(statement, page.sort, language).limit(page.limit + 1)
     found = (await session.execute(statement, execution_options=SEEN)).all()
     shown, more = cut(found, page.limit, lambda row: (row.sorted, row.Order.id))
     return [(order, int(count)) for order, count, _ in shown], more

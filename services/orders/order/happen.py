@@ -15,6 +15,7 @@ from services.orders.courses.commands import open_enrolments
 from services.orders.errors import NotPossibleNow
 from services.orders.order import keep, ledger
 from services.orders.order.load import state_of
+from services.orders.order.searched import keep_searchable
 from services.orders.order.tables import HistoryEntry, Order
 from services.orders.order.told import changed_event, event_of
 from services.orders.process import Command, Happening, NotPossible, State, decide
@@ -55,6 +56,7 @@ async def happen(session: AsyncSession, order: Order, happening: Happening, caus
         order.version += 1
     for command in commands:
         await _carry_out(session, order, command, cause)
+    await keep_searchable(session, order)
     await session.flush()
     metrics.seen(before, after)
     return after
@@ -86,6 +88,7 @@ async def changed(session: AsyncSession, order: Order, what: str, cause: Cause, 
     """Tell and record an edit that is no transition: customer, participants, notes."""
     publish(session, order, changed_event(order))
     record(session, order, what, cause, **details)
+    await keep_searchable(session, order)
     await session.flush()
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKey, Identity, Index, Text, UniqueConstraint, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from chassis import search
 from contracts.money import Money
 from contracts.orders import FunnelStage
 from services.orders.base import Base
@@ -53,6 +54,13 @@ class Order(Base):
             postgresql_where=text("hold_released AND (stage IS NULL OR stage = 'interested')"),
         ),
         Index("ix_orders_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_orders_unsearched", "id", postgresql_where=text("searched_as IS NULL")),
+        Index("ix_orders_customer_sort", "organisation", "customer_sort", "id"),
+        Index("ix_orders_title_sort", "organisation", "title_sort", "id"),
+        *(
+            Index(f"ix_orders_{of}_script", "organisation", text(f"({of}_sort < '~'::text)"), f"{of}_sort", "id")
+            for of in ("customer", "title")
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -90,6 +98,11 @@ class Order(Base):
     customer_email: Mapped[str | None]
     """Normalised."""
     customer_phone: Mapped[str | None]
+    customer_sort: Mapped[str] = mapped_column(Text(collation="C"), server_default="")
+    title_sort: Mapped[str] = mapped_column(Text(collation="C"), server_default="")
+    """Keys of `chassis.alphabets`."""
+    searched_as: Mapped[str | None]
+    """A digest of the text that the order is found by; none until that was kept."""
     account_id: Mapped[UUID | None]
     show_id: Mapped[UUID | None]
     offer_id: Mapped[UUID | None]
@@ -171,6 +184,10 @@ class OrderLine(Base):
     """Of what is left of it: see `process.line`, as for `given` and `returned`."""
     returns: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     """Every `process.line.Return`, the oldest first."""
+
+
+class Searched(search.Searched, Base):
+    """What an order is found by: a row for each that somebody is named in, or that has a payment."""
 
 
 class HistoryEntry(Base):
