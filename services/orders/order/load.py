@@ -13,10 +13,11 @@ from sqlalchemy.orm import selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
 from contracts.orders import FunnelStage
-from services.orders import models, process
+from services.orders import process
 from services.orders.errors import IdTaken
 from services.orders.order.lines import line_of
 from services.orders.order.tables import Order
+from services.orders.payments import tables
 from services.orders.process.state import (
     CancelReason,
     Delivery,
@@ -97,7 +98,7 @@ def state_of(order: Order) -> process.State:
     )
 
 
-def _payment(row: models.Payment) -> Payment:
+def _payment(row: tables.Payment) -> Payment:
     return Payment(
         id=row.id,
         provider=row.provider,
@@ -109,7 +110,7 @@ def _payment(row: models.Payment) -> Payment:
     )
 
 
-def _refund(row: models.Refund) -> Refund:
+def _refund(row: tables.Refund) -> Refund:
     return Refund(
         id=row.id,
         payment=row.payment_id,
