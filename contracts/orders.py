@@ -161,8 +161,8 @@ class OrderCancelled(OrderState, type="orders.order.cancelled.v1"):
 
     was_paid: bool
     reason: str
-    """by_buyer, by_staff, deleted, hold_released, expired, refunded, seats_unavailable, payment_lost, or what staff
-    wrote."""
+    """by_buyer, by_staff, deleted, hold_released, expired, refunded, seats_unavailable, payment_lost,
+    dispute_lost, entry_reversed, or what staff wrote."""
 
 
 class RevokedPlaces(Part):
@@ -267,7 +267,44 @@ class PaymentRefunded(PaymentState, type="orders.payment.refunded.v1"):
 
     refund_id: UUID
     reason: str
-    """surplus, or why the order was cancelled (see `OrderCancelled`)."""
+    """surplus; at_provider, if somebody did it there; or why the order was cancelled (see `OrderCancelled`)."""
+
+
+class PaymentReversed(PaymentState, type="orders.payment.reversed.v1"):
+    """Staff had entered a payment by mistake: there never was any money."""
+
+
+class PaymentRefundFailed(PaymentState, type="orders.payment.refund_failed.v1"):
+    """The provider will not send money back: the account is closed, or it refused too often. Staff send it in another
+    way, see `PaymentRefundDue`."""
+
+    refund_id: UUID
+    reason: str
+    """The provider's words, such as account_closed."""
+    came_back: bool = False
+    """It was told as refunded before: the money is the organisation's again."""
+
+
+class PaymentRefundWrittenOff(PaymentState, type="orders.payment.refund_written_off.v1"):
+    """Money that is owed to a buyer and will never be sent, as staff say."""
+
+    refund_id: UUID
+
+
+class PaymentDisputed(PaymentState, type="orders.payment.disputed.v1"):
+    """A buyer asks a bank for the money back; the provider has taken it until the bank has decided."""
+
+    dispute_id: UUID
+    reason: str
+    """The bank's word, such as fraudulent."""
+
+
+class PaymentDisputeDecided(PaymentState, type="orders.payment.dispute_decided.v1"):
+    """A bank has decided. If it was lost, `PaymentRefunded` says so of the money."""
+
+    dispute_id: UUID
+    won: bool
+    """By the organisation, which has the money again."""
 
 
 class OfferKind(Open):

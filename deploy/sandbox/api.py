@@ -15,8 +15,17 @@ from fastapi import APIRouter, Depends, Request, Response
 from deploy.sandbox import payments
 from deploy.sandbox.behaviour import Behaviour
 from deploy.sandbox.desk import AtDesk, Once, base_of, with_key
-from deploy.sandbox.payments import Payment, Refused
-from deploy.sandbox.views import NewPayment, NewRefund, Part, PaymentView, RefundView
+from deploy.sandbox.payments import Dispute, Payment, Refused
+from deploy.sandbox.views import (
+    Decision,
+    FailedRefund,
+    NewDispute,
+    NewPayment,
+    NewRefund,
+    Part,
+    PaymentView,
+    RefundView,
+)
 
 router = APIRouter(prefix="/v1", dependencies=[Depends(with_key)])
 
@@ -86,11 +95,37 @@ async def refund_payment(
     def command() -> RefundView:
         _, made = desk.change(
             payment_id,
-            lambda payment, now: payments.refund(payment, wanted.minor, wanted.reason, desk.settings, now),
+            lambda payment, now: payments.refund(
+                payment, wanted.minor, wanted.reason, desk.settings, now, wanted.reference
+            ),
         )
         return RefundView.of(made)
 
     return once.run(wanted, 201, command)
+
+
+@router.post("/payments/{payment_id}/refunds/{refund_id}/fail")
+async def fail_refund(
+    payment_id: str, refund_id: str, request: Request, desk: AtDesk, body: FailedRefund | None = None
+) -> PaymentView:
+    """Lets a refund fail that was done, as banks do days later."""
+    reason = (body or FailedRefund()).reason
+    payment, _ = desk.change(payment_id, lambda payment, _now: (None, payments.fail_refund(payment, refund_id, reason)))
+    return PaymentView.of(payment, base_of(request))
+
+
+@router.post("/payments/{payment_id}/disputes", status_code=201)
+async def dispute_payment(payment_id: str, desk: AtDesk, body: NewDispute | None = None) -> Dispute:
+    """The buyer asks the bank for the money."""
+    wanted = body or NewDispute()
+    _, opened = desk.change(payment_id, lambda payment, _now: payments.dispute(payment, wanted.minor, wanted.reason))
+    return opened
+
+
+@router.post("/payments/{payment_id}/disputes/{dispute_id}/decide")
+async def decide_dispute(payment_id: str, dispute_id: str, body: Decision, desk: AtDesk) -> Dispute:
+    _, decided = desk.change(payment_id, lambda payment, _now: payments.decide_dispute(payment, dispute_id, body.won))
+    return decided
 
 
 @router.get("/payments/{payment_id}/events")

@@ -53,6 +53,17 @@ class Refund(BaseModel):
     reason: str = ""
     due_at: float | None = None
     """When a pending refund is settled."""
+    reference: str = ""
+    """The shop's own id of the refund; empty if a person made it at the dashboard."""
+
+
+class Dispute(BaseModel):
+    """A buyer asks the bank for the money, which the bank takes until it has decided."""
+
+    id: str
+    amount: Amount
+    status: Literal["open", "won", "lost"]
+    reason: str
 
 
 class Payment(BaseModel):
@@ -71,6 +82,7 @@ class Payment(BaseModel):
     card: str = ""
     captured: int = 0
     refunds: list[Refund] = []
+    disputes: list[Dispute] = []
     created_at: float
     due_at: float | None
     """When the card page closes, the hold lapses or the next pending refund is settled."""
@@ -82,8 +94,10 @@ class Payment(BaseModel):
 
     @property
     def refundable(self) -> int:
-        """What is left to give back: pending refunds count as given."""
-        return self.captured - sum(refund.amount.minor for refund in self.refunds if refund.status != "failed")
+        """What is left to give back: pending refunds count as given, and what a bank has taken is gone."""
+        taken = sum(dispute.amount.minor for dispute in self.disputes if dispute.status != "won")
+        given = sum(refund.amount.minor for refund in self.refunds if refund.status != "failed")
+        return self.captured - given - taken
 
 
 def pay(payment: Payment, card: Card, settings: SandboxSettings, now: float) -> list[str]:
@@ -157,7 +171,7 @@ def cancel(payment: Payment) -> list[str]:
 
 
 def refund(
-    payment: Payment, minor: int | None, reason: str, settings: SandboxSettings, now: float
+    payment: Payment, minor: int | None, reason: str, settings: SandboxSettings, now: float, reference: str = ""
 ) -> tuple[Refund, list[str]]:
     """Gives received money back, all that is left when `minor` is None."""
     if payment.status is not Status.RECEIVED:
@@ -172,10 +186,47 @@ def refund(
         status="done" if at_once else "pending",
         reason=reason,
         due_at=None if at_once else now + settings.refund_seconds,
+        reference=reference,
     )
     payment.refunds.append(made)
     _next_refund(payment)
     return made, ["refund.done"] if at_once else []
+
+
+def fail_refund(payment: Payment, refund_id: str, reason: str) -> list[str]:
+    """A refund fails days after it was done: the account was closed, and the bank sends the money back."""
+    made = next((refund for refund in payment.refunds if refund.id == refund_id), None)
+    if made is None:
+        raise Refused("not_found", "the payment has no such refund", 404)
+    if made.status == "failed":
+        return []
+    made.status, made.reason, made.due_at = "failed", reason, None
+    _next_refund(payment)
+    return ["refund.failed"]
+
+
+def dispute(payment: Payment, minor: int | None, reason: str) -> tuple[Dispute, list[str]]:
+    """The buyer asks the bank for received money, all that is left when `minor` is None."""
+    if payment.status is not Status.RECEIVED:
+        raise Refused("not_received", f"only received money can be disputed, the payment is {payment.status}")
+    minor = payment.refundable if minor is None else minor
+    if not 0 < minor <= payment.refundable:
+        raise Refused("dispute_exceeds_received", f"{payment.refundable} is left to dispute, not {minor}")
+    amount = Amount(minor=minor, currency=payment.amount.currency)
+    opened = Dispute(id=f"dp_{uuid4().hex}", amount=amount, status="open", reason=reason)
+    payment.disputes.append(opened)
+    return opened, ["dispute.opened"]
+
+
+def decide_dispute(payment: Payment, dispute_id: str, won: bool) -> tuple[Dispute, list[str]]:
+    """The bank has decided: for the shop (`won`), or for the buyer."""
+    found = next((one for one in payment.disputes if one.id == dispute_id), None)
+    if found is None:
+        raise Refused("not_found", "the payment has no such dispute", 404)
+    if found.status != "open":
+        raise Refused("already_decided", f"the dispute was {found.status}")
+    found.status = "won" if won else "lost"
+    return found, [f"dispute.{found.status}"]
 
 
 def pass_time(payment: Payment, now: float) -> list[str]:

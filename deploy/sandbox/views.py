@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from deploy.sandbox import payments
 from deploy.sandbox.behaviour import Behaviour
-from deploy.sandbox.payments import Amount, Payment, Refund
+from deploy.sandbox.payments import Amount, Dispute, Payment, Refund
 
 
 class NewPayment(BaseModel):
@@ -35,6 +35,7 @@ class Part(BaseModel):
 
 class NewRefund(Part):
     reason: str = Field(default="", max_length=200)
+    reference: str = Field(default="", max_length=200, description="The shop's own id of the refund")
 
 
 class RefundView(BaseModel):
@@ -42,10 +43,33 @@ class RefundView(BaseModel):
     amount: Amount
     status: Literal["pending", "done", "failed"]
     reason: str
+    reference: str
 
     @classmethod
     def of(cls, refund: Refund) -> RefundView:
-        return cls(id=refund.id, amount=refund.amount, status=refund.status, reason=refund.reason)
+        return cls(
+            id=refund.id,
+            amount=refund.amount,
+            status=refund.status,
+            reason=refund.reason,
+            reference=refund.reference,
+        )
+
+
+class FailedRefund(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="account_closed", max_length=200)
+
+
+class NewDispute(Part):
+    reason: str = Field(default="fraudulent", max_length=200)
+
+
+class Decision(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    won: bool = Field(description="By the shop")
 
 
 class PaymentView(BaseModel):
@@ -58,6 +82,7 @@ class PaymentView(BaseModel):
     captured: int
     refunded: int
     refunds: list[RefundView]
+    disputes: list[Dispute]
 
     @classmethod
     def of(cls, payment: Payment, base: str) -> PaymentView:
@@ -71,4 +96,5 @@ class PaymentView(BaseModel):
             captured=payment.captured,
             refunded=payment.refunded,
             refunds=[RefundView.of(refund) for refund in payment.refunds],
+            disputes=payment.disputes,
         )

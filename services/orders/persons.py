@@ -37,7 +37,7 @@ PERSONS = Service(
           AND o.stage = 'paid' AND l.state = 'live' AND o.starts_at > now()
         UNION SELECT format('money of order %s must still go back', o.number), NULL
         FROM orders o WHERE o.id = ANY(:orders) AND (o.refund_due > 0
-          OR EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND NOT r.done))
+          OR EXISTS (SELECT FROM refunds r WHERE r.order_id = o.id AND r.stage IN ('pending', 'refused')))
         UNION SELECT format('a payment of order %s is not over', o.number), p.due_at
         FROM orders o JOIN payments p ON p.order_id = o.id WHERE o.id = ANY(:orders) AND p.due_at IS NOT NULL
     """,

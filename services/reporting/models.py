@@ -108,6 +108,8 @@ class Movement(Base):
     currency: Mapped[str]
     minor: Mapped[int]
     at: Mapped[datetime]
+    returned: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Of money that went back, or of a refund that failed afterwards; otherwise of money that came."""
 
 
 class TicketRow(Base):

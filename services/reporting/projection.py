@@ -18,7 +18,15 @@ from chassis.projections import age
 from chassis.texts import without_nul
 from contracts.accounts import OrganisationState
 from contracts.envelope import Event, EventData
-from contracts.orders import OrderDeleted, OrderState, PaymentReceived, PaymentRefunded, PaymentState
+from contracts.orders import (
+    OrderDeleted,
+    OrderState,
+    PaymentReceived,
+    PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentReversed,
+    PaymentState,
+)
 from contracts.ticketing import ShowState, TicketsIssued, TicketsVoided
 from services.reporting.models import Movement, OrderRow, OrganisationRow, RemovedOrder, ShowRow, TicketRow
 
@@ -28,10 +36,14 @@ HANDLED: tuple[type[EventData], ...] = (
     *OrderState.types(),
     PaymentReceived,
     PaymentRefunded,
+    PaymentRefundFailed,
+    PaymentReversed,
     TicketsIssued,
     TicketsVoided,
 )
 """The event types that reports are built from; the archive keeps them."""
+
+MOVEMENTS = (PaymentReceived, PaymentRefunded, PaymentReversed)
 
 SWAP_LOCK = 0x466F6F746C726562
 """Advisory lock: shared by batches and reports, exclusive while a rebuild exchanges the tables."""
@@ -66,7 +78,7 @@ def rows_of(events: Iterable[Event[Any]]) -> dict[str, list[Row]]:
             _keep_newest(newest["order_row"], data.order_id, event)
             if isinstance(data, OrderDeleted):
                 removed[data.order_id] = {"order_id": data.order_id, "organisation": event.organisation}
-        elif isinstance(data, PaymentReceived | PaymentRefunded):
+        elif isinstance(data, MOVEMENTS) or (isinstance(data, PaymentRefundFailed) and data.came_back):
             movements[event.id] = _movement(event, data)
         elif isinstance(data, TicketsIssued | TicketsVoided):
             _add_tickets(tickets, event, data)
@@ -136,7 +148,7 @@ def _order(event: Event[Any], data: OrderState) -> Row:
 
 
 def _movement(event: Event[Any], data: PaymentState) -> Row:
-    sign = -1 if isinstance(data, PaymentRefunded) else 1
+    sign = -1 if isinstance(data, PaymentRefunded | PaymentReversed) else 1
     return {
         "event_id": event.id,
         "organisation": event.organisation,
@@ -145,6 +157,7 @@ def _movement(event: Event[Any], data: PaymentState) -> Row:
         "provider": without_nul(data.provider),
         "currency": data.amount.currency,
         "minor": sign * data.amount.minor,
+        "returned": isinstance(data, PaymentRefunded | PaymentRefundFailed),
         "at": event.time,
     }
 

@@ -41,8 +41,8 @@ _MONEY = """
 """
 _SUMS = """
     sum(m.minor)::bigint AS income,
-    coalesce(sum(m.minor) FILTER (WHERE m.minor > 0), 0)::bigint AS received,
-    coalesce(-sum(m.minor) FILTER (WHERE m.minor < 0), 0)::bigint AS refunded
+    coalesce(sum(m.minor) FILTER (WHERE NOT m.returned), 0)::bigint AS received,
+    coalesce(-sum(m.minor) FILTER (WHERE m.returned), 0)::bigint AS refunded
 """
 
 _TYPES = (

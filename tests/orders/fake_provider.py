@@ -9,13 +9,15 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from contracts.money import Money
 from services.orders.payments.provider import (
     BadSignature,
+    ProviderDispute,
+    ProviderDisputeStatus,
     ProviderError,
     ProviderEvent,
     ProviderPayment,
@@ -39,6 +41,7 @@ class Card:
     amount: Money | None = None
     reason: str | None = None
     refunds: dict[str, tuple[ProviderRefund, Money]] = field(default_factory=dict)
+    disputes: list[ProviderDispute] = field(default_factory=list)
 
 
 class FakeProvider:
@@ -48,6 +51,8 @@ class FakeProvider:
         self.cards: dict[str, Card] = {}
         self.by_key: dict[str, str] = {}
         self.calls: Counter[str] = Counter()
+        self.pages: dict[str, str] = {}
+        """Other names of payments, as events may use them: by name, our reference."""
         self.bodies: dict[str, object] = {}
         """What was asked under each idempotency key."""
         self.failing: dict[str, ProviderError] = {}
@@ -55,12 +60,14 @@ class FakeProvider:
         self.unheard: dict[str, ProviderError] = {}
         """Calls that do their work and then fail: the answer is lost on the way."""
         self.refund_status = ProviderRefundStatus.DONE
+        self.refund_reason: str | None = None
         self.fetch_delay = 0.0
 
     def reset(self) -> None:
         self.failing.clear()
         self.unheard.clear()
         self.refund_status = ProviderRefundStatus.DONE
+        self.refund_reason = None
         self.fetch_delay = 0.0
         self.calls.clear()
 
@@ -108,14 +115,24 @@ class FakeProvider:
             card.status = ProviderStatus.CANCELLED
         return self._answered("cancel", self._answer(reference))
 
-    async def refund(self, reference: str, amount: Money, idempotency_key: str) -> ProviderRefund:
+    async def refund(self, reference: str, amount: Money, idempotency_key: str, refund_id: UUID) -> ProviderRefund:
         self._called("refund")
-        self._keyed(idempotency_key, "refund", reference, amount)
+        self._keyed(idempotency_key, "refund", reference, amount, refund_id)
         card = self.cards[reference]
         if idempotency_key not in card.refunds:
-            made = ProviderRefund(reference=f"re_{uuid4().hex[:12]}", status=self.refund_status)
+            made = ProviderRefund(
+                reference=f"re_{uuid4().hex[:12]}",
+                status=self.refund_status,
+                amount=amount,
+                reason=self.refund_reason,
+                refund_id=refund_id,
+            )
             card.refunds[idempotency_key] = (made, amount)
         return self._answered("refund", card.refunds[idempotency_key][0])
+
+    async def find(self, reference: str) -> UUID | None:
+        card = self.cards.get(self.pages.get(reference, ""))
+        return card.asked.payment_id if card else None
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         if headers.get("x-signature") != SIGNATURE:
@@ -141,6 +158,7 @@ class FakeProvider:
             refunded=Money.total(done, card.asked.amount.currency),
             reason=card.reason,
             refunds=tuple(refund for refund, _ in card.refunds.values()),
+            disputes=tuple(card.disputes),
         )
 
     # What tests do at the card page
@@ -155,7 +173,23 @@ class FakeProvider:
         card.reason = "insufficient funds" if status is ProviderStatus.FAILED else None
         return card
 
-    def finish_refunds(self, payment_id: str | UUID, status: ProviderRefundStatus) -> None:
+    def finish_refunds(self, payment_id: str | UUID, status: ProviderRefundStatus, reason: str | None = None) -> None:
         card = self.card_of(payment_id)
         for key, (refund, amount) in card.refunds.items():
-            card.refunds[key] = (ProviderRefund(reference=refund.reference, status=status), amount)
+            card.refunds[key] = (replace(refund, status=status, reason=reason), amount)
+
+    # What others do at the provider
+
+    def refund_at_dashboard(self, payment_id: str | UUID, minor: int) -> str:
+        card = self.card_of(payment_id)
+        amount = Money(minor=minor, currency=card.asked.amount.currency)
+        made = ProviderRefund(reference=f"re_{uuid4().hex[:12]}", status=ProviderRefundStatus.DONE, amount=amount)
+        card.refunds[made.reference] = (made, amount)
+        return made.reference
+
+    def dispute(self, payment_id: str | UUID, minor: int, status: ProviderDisputeStatus) -> None:
+        """Opens the payment's one dispute, or decides it."""
+        card = self.card_of(payment_id)
+        reference = card.disputes[0].reference if card.disputes else f"dp_{uuid4().hex[:12]}"
+        amount = Money(minor=minor, currency=card.asked.amount.currency)
+        card.disputes = [ProviderDispute(reference=reference, status=status, amount=amount, reason="fraudulent")]

@@ -221,7 +221,9 @@ async def test_a_failed_refund_is_still_owed(stage: Stage) -> None:
 
     async def due_now() -> bool:
         async with stage.db.as_worker() as session:
-            statement = update(Refund).where(Refund.order_id == UUID(card["id"]), Refund.failures > 0, ~Refund.done)
+            statement = update(Refund).where(
+                Refund.order_id == UUID(card["id"]), Refund.failures > 0, Refund.stage == "pending"
+            )
             done = await session.execute(statement.values(due_at=datetime.now(UTC)).returning(Refund.id))
             return bool(done.all())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from services.orders.errors import NotPossibleNow, RefundNotFound
 from services.orders.order import Cause, changed, happen, record
 from services.orders.order.tables import Note, Order
 from services.orders.order.told import order_fields
+from services.orders.payments.tables import Refund
 from services.orders.process import happenings as h
 from services.orders.process.state import CancelReason, Delivery
 from services.orders.settings import Settings
@@ -62,20 +63,42 @@ def _part(part: h.PartAsked) -> dict[str, Any]:
 
 
 async def confirm_refund(
-    session: AsyncSession, order: Order, refund_id: UUID, reference: str | None, cause: Cause
+    session: AsyncSession,
+    order: Order,
+    refund_id: UUID,
+    cause: Cause,
+    reference: str | None = None,
+    value_date: date | None = None,
 ) -> None:
-    """Staff have sent back money that came by hand: only now is it refunded, and the buyer told so (ORD-57).
+    """Staff have sent back money that came by hand, or that the provider refused to send: only now is it refunded, and
+    the buyer told so (ORD-57).
 
-    Raises `RefundNotFound`, or `NotPossibleNow` where it was confirmed before or a provider sends it.
+    Raises `RefundNotFound`, or `NotPossibleNow` where it was settled before or a provider sends it.
     """
+    row = _refund_of(order, refund_id)
+    await happen(session, order, h.RefundConfirmed(refund_id=refund_id), cause)
+    row.reference, row.value_date = reference, value_date
+    details = {"reference": reference} if reference else {}
+    if value_date:
+        details["value_date"] = value_date.isoformat()
+    record(session, order, "refund_confirmed", cause, refund_id=str(refund_id), **details)
+    await session.flush()
+
+
+async def write_off_refund(session: AsyncSession, order: Order, refund_id: UUID, reason: str, cause: Cause) -> None:
+    """The money is owed and will never be sent. Raises as `confirm_refund` does."""
+    row = _refund_of(order, refund_id)
+    await happen(session, order, h.RefundWrittenOff(refund_id=refund_id), cause)
+    row.reason = reason
+    record(session, order, "refund_written_off", cause, refund_id=str(refund_id), reason=reason)
+    await session.flush()
+
+
+def _refund_of(order: Order, refund_id: UUID) -> Refund:
     row = next((refund for refund in order.refunds if refund.id == refund_id), None)
     if row is None:
         raise RefundNotFound("The order has no refund with this id.")
-    await happen(session, order, h.RefundConfirmed(refund_id=refund_id), cause)
-    row.reference = reference
-    details = {"reference": reference} if reference else {}
-    record(session, order, "refund_confirmed", cause, refund_id=str(refund_id), **details)
-    await session.flush()
+    return row
 
 
 async def add_note(session: AsyncSession, order: Order, text: str, cause: Cause) -> Note:

@@ -85,6 +85,8 @@ class Filters(BaseModel):
     """Order number, customer or participant data, payment reference (ORD-21)."""
     refund_due: bool | None = None
     """Whether staff must still send money back by hand."""
+    disputed: bool | None = None
+    """Whether banks have taken money until they decide."""
     created_from: AwareDatetime | None = None
     created_to: AwareDatetime | None = None
     """With an offset: a bare time would be read on the server's clock."""
@@ -107,7 +109,8 @@ def matching(organisation: UUID, filters: Filters, view: View | None = None) -> 
         conditions.append(Order.stage.in_([stage.value for stage in filters.stage]))
     if filters.status:
         conditions.append(Order.payment_status.in_([status.value for status in filters.status]))
-    if view is not None and not (filters.stage or filters.status or filters.all or filters.ids or filters.refund_due):
+    chosen = filters.stage or filters.status or filters.ids or filters.refund_due or filters.disputed
+    if view is not None and not (chosen or filters.all):
         conditions.append(view.condition())
     if filters.search:
         conditions.append(Order.id.in_(matches(Searched, organisation, filters.search, ANYWHERE)))
@@ -128,6 +131,8 @@ def _narrowed(filters: Filters) -> list[ColumnElement[bool]]:
         conditions.append(_customer(filters.customer))
     if filters.refund_due is not None:
         conditions.append(Order.refund_due > 0 if filters.refund_due else Order.refund_due == 0)
+    if filters.disputed is not None:
+        conditions.append(Order.disputed > 0 if filters.disputed else Order.disputed == 0)
     if filters.created_from:
         conditions.append(Order.created_at >= filters.created_from)
     if filters.created_to:

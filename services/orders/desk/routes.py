@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -169,6 +170,8 @@ class RefundSent(BaseModel):
 
     reference: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
     """Of the bank transfer or receipt."""
+    value_date: date | None = None
+    """The day on which the bank booked it."""
 
 
 @router.post("/orders/{order_id}/refunds/{refund_id}/confirm", response_model=OrderCard)
@@ -184,12 +187,35 @@ async def confirm_refund(
 ) -> Response:
     """Staff have sent the money back: ledger, payment status and the letter to the buyer follow (ORD-57).
 
-    Only for what came by hand (`by_hand`): until then the refund is `pending`.
+    Only for what goes back by hand (`by_hand`): what came so, and what the provider has `refused` for good.
     """
+    sent = body or RefundSent()
 
     async def command() -> OrderCard:
         order = await staff_order(tx, order_id, caller, seen)
-        await actions.confirm_refund(tx, order, refund_id, body.reference if body else None, cause_of(caller))
+        await actions.confirm_refund(tx, order, refund_id, cause_of(caller), sent.reference, sent.value_date)
+        return await full_card(tx, order)
+
+    return await once.run(tx, 200, command)
+
+
+class WriteOff(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Text
+
+
+@router.post("/orders/{order_id}/refunds/{refund_id}/write-off", response_model=OrderCard)
+@raises(NotPossibleNow, RefundNotFound)
+async def write_off_refund(
+    order_id: UUID, refund_id: UUID, body: WriteOff, caller: MoneyStaff, tx: Tx, once: Once, seen: Seen
+) -> Response:
+    """The money is owed, and there is nobody to send it to: it leaves the list of what is due. The buyer is told
+    nothing."""
+
+    async def command() -> OrderCard:
+        order = await staff_order(tx, order_id, caller, seen)
+        await actions.write_off_refund(tx, order, refund_id, body.reason, cause_of(caller))
         return await full_card(tx, order)
 
     return await once.run(tx, 200, command)

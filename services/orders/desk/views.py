@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from services.orders.order.tables import HistoryEntry, Note, Order
 from services.orders.order.tables import OrderLine as LineRow
 from services.orders.order.told import line_told
 from services.orders.payments.tables import Payment, Refund
-from services.orders.process.state import MANUAL, LineState
+from services.orders.process.state import MANUAL, DisputeStage, LineState, Origin, RefundStage
 
 
 class Registered(BaseModel):
@@ -53,11 +53,44 @@ class PaymentView(BaseModel):
     reason: str | None
     redirect_url: str | None
     created_at: datetime
+    reference: str | None
+    """Of the transfer or receipt of money that staff took; the provider's id of a card payment."""
+    value_date: date | None
+    account: str | None
+    """The bank account or cash desk that has the money, as staff entered it."""
+    disputes: list[DisputeView]
+
+
+class DisputeView(BaseModel):
+    """A buyer asked a bank for the money of a payment."""
+
+    dispute_id: UUID
+    amount: Money
+    stage: DisputeStage
+    reason: str
+    opened_at: datetime | None
+    decided_at: datetime | None
 
 
 class RefundStatus(StrEnum):
     PENDING = "pending"
+    """On its way, or to be sent by staff."""
+    REFUSED = "refused"
+    """By the provider, for good: staff send it in another way, or write it off."""
     DONE = "done"
+    WRITTEN_OFF = "written_off"
+    WITHDRAWN = "withdrawn"
+    """Not owed any more, or it came back."""
+
+
+REFUND_STATUSES = {
+    RefundStage.PENDING: RefundStatus.PENDING,
+    RefundStage.REFUSED: RefundStatus.REFUSED,
+    RefundStage.DONE: RefundStatus.DONE,
+    RefundStage.SENT: RefundStatus.DONE,
+    RefundStage.WRITTEN_OFF: RefundStatus.WRITTEN_OFF,
+    RefundStage.WITHDRAWN: RefundStatus.WITHDRAWN,
+}
 
 
 class RefundView(BaseModel):
@@ -66,9 +99,14 @@ class RefundView(BaseModel):
     amount: Money
     line_ids: list[UUID]
     status: RefundStatus
+    origin: Origin
+    """`order`: asked for here. `provider`: made at its dashboard. `dispute`: a bank decided so."""
     by_hand: bool
     """Staff send it back, and confirm that they have."""
     done: bool
+    reason: str | None
+    """Why the provider refused it, or why staff wrote it off."""
+    value_date: date | None
     reference: str | None
     """Of the provider's refund, or of the transfer by which staff sent it back."""
     created_at: datetime
@@ -116,6 +154,10 @@ class OrderRow(BaseModel):
     refunded: Money
     refund_due: Money
     """What staff must still send back by hand, and confirm."""
+    disputed: Money
+    """What banks have taken until they decide."""
+    missing: Money
+    """What the buyer still has to give."""
     customer: PersonView | None
     title: str
     show_id: UUID | None
@@ -182,6 +224,8 @@ def row_view(order: Order, quantity: int) -> dict[str, Any]:
         "paid": order.money(order.paid),
         "refunded": order.money(order.refunded),
         "refund_due": order.money(order.refund_due),
+        "disputed": order.money(order.disputed),
+        "missing": order.money(order.missing),
         "customer": PersonView(name=order.customer_name, email=order.customer_email, phone=order.customer_phone)
         if order.customer_name
         else None,
@@ -205,7 +249,7 @@ def actions_of(order: Order) -> list[str]:
     elif order.stage == FunnelStage.INTERESTED:
         actions += ["cancel"]
     if order.refund_due:
-        actions += ["confirm-refund"]
+        actions += ["confirm-refund", "write-off-refund"]
     return [*actions, "delete"] if order.deleted_at is None else ["open"]
 
 
@@ -261,20 +305,39 @@ def _payment(order: Order, payment: Payment) -> PaymentView:
         reason=payment.reason,
         redirect_url=payment.redirect_url if payment.stage == "open" else None,
         created_at=payment.created_at,
+        reference=payment.receipt or payment.reference,
+        value_date=payment.value_date,
+        account=payment.account,
+        disputes=[_dispute(order, dispute) for dispute in payment.disputes],
+    )
+
+
+def _dispute(order: Order, dispute: dict[str, Any]) -> DisputeView:
+    return DisputeView(
+        dispute_id=dispute["id"],
+        amount=order.money(dispute["amount"]),
+        stage=dispute["stage"],
+        reason=dispute["reason"],
+        opened_at=dispute.get("open_at"),
+        decided_at=dispute.get("won_at") or dispute.get("lost_at"),
     )
 
 
 def _refund(order: Order, refund: Refund) -> RefundView:
     payment = next(payment for payment in order.payments if payment.id == refund.payment_id)
+    stage = RefundStage(refund.stage)
     return RefundView(
         refund_id=refund.id,
         payment_id=refund.payment_id,
         amount=order.money(refund.amount),
         line_ids=refund.line_ids,
-        status=RefundStatus.DONE if refund.done else RefundStatus.PENDING,
-        by_hand=payment.provider == MANUAL,
+        status=REFUND_STATUSES[stage],
+        origin=Origin(refund.origin),
+        by_hand=payment.provider == MANUAL or stage in (RefundStage.REFUSED, RefundStage.SENT),
         done=refund.done,
         reference=refund.reference,
+        reason=refund.reason,
+        value_date=refund.value_date,
         created_at=refund.created_at,
         done_at=refund.done_at,
     )

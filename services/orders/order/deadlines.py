@@ -22,7 +22,7 @@ from services.orders.payments.apply import refresh
 from services.orders.payments.provider import PaymentProvider
 from services.orders.payments.tables import Payment, Refund
 from services.orders.process import happenings as h
-from services.orders.process.state import PAYABLE, Delivery, Wanted
+from services.orders.process.state import PAYABLE, Delivery, RefundStage, Wanted
 from services.orders.settings import Settings
 
 AT_ONCE = 50
@@ -98,11 +98,12 @@ async def _measure(session: AsyncSession) -> None:
     now = datetime.now(UTC)
     metrics.OVERDUE_SECONDS.set(_age(await session.scalar(select(func.min(Order.due_at))), now))
     # What staff send back by hand has no time at which we act, and is counted apart.
-    waiting = select(func.count(), func.min(Refund.created_at)).where(~Refund.done, Refund.due_at.is_not(None))
+    is_open = Refund.stage.in_([RefundStage.PENDING.value, RefundStage.REFUSED.value])
+    waiting = select(func.count(), func.min(Refund.created_at)).where(is_open, Refund.due_at.is_not(None))
     refunds, oldest = (await session.execute(waiting)).one()
     metrics.REFUNDS_WAITING.set(refunds)
     metrics.REFUND_WAIT_SECONDS.set(_age(oldest, now))
-    by_hand = select(func.count()).where(~Refund.done, Refund.due_at.is_(None))
+    by_hand = select(func.count()).where(is_open, Refund.due_at.is_(None))
     metrics.REFUNDS_BY_HAND.set(await session.scalar(by_hand) or 0)
     wanted = select(Payment.wanted, func.min(Payment.wanted_since)).where(Payment.due_at.is_not(None))
     since = {row[0]: row[1] for row in await session.execute(wanted.group_by(Payment.wanted))}

@@ -122,6 +122,8 @@ def _story(order: Order, command: Command) -> tuple[str, dict[str, Any]]:
         payment = next(p for p in order.payments if p.id == command.payment)
         details = {"amount": command.amount, "provider": payment.provider, "payment_id": str(payment.id)}
         what = "refund_failed" if isinstance(command, RecordRefundFailed) else f"payment_{command.what.value}"
+        if isinstance(command, TellPayment) and command.dispute:
+            details["dispute_id"] = str(command.dispute)
         refund = {"refund_id": str(command.refund)} if command.refund else {}
         return what, details | refund | ({"reason": command.reason} if command.reason else {})
     raise TypeError(f"{command!r} is not told")

@@ -13,7 +13,7 @@ from services.orders.order.tables import Order
 from services.orders.payments.tables import Payment as PaymentRow
 from services.orders.payments.tables import PaymentEvent, Refund
 from services.orders.process import State
-from services.orders.process.state import Delivery, Payment, PaymentStage
+from services.orders.process.state import Delivery, Payment, PaymentStage, RefundStage
 
 FIRST_POLL = timedelta(seconds=5)
 HELD_POLL = timedelta(minutes=5)
@@ -47,6 +47,8 @@ def _keep_order(order: Order, after: State, now: datetime) -> None:
     order.paid = after.received
     order.refunded = after.refunded
     order.refund_due = after.due_by_hand
+    order.disputed = after.disputed
+    order.missing = after.missing
     if after.stage is FunnelStage.AWAITING_PAYMENT:
         order.pay_by = after.due_at
     stamps = {
@@ -95,6 +97,7 @@ def _keep_payments(order: Order, before: State, after: State, now: datetime, sou
             row.wanted_since = now if payment.wanted else None
         row.stage, row.amount, row.wanted = payment.stage, payment.amount, payment.wanted
         row.observed_at = payment.observed_at
+        row.disputes = _disputes(row, payment, now)
         row.due_at, row.attempts = next_poll(payment, now), 0
         if known is None or known.stage is not payment.stage:
             log.append(
@@ -112,9 +115,26 @@ def _keep_payments(order: Order, before: State, after: State, now: datetime, sou
     return log
 
 
+def _disputes(row: PaymentRow, payment: Payment, now: datetime) -> list[dict[str, object]]:
+    kept = {dispute["id"]: dispute for dispute in row.disputes or []}
+    for dispute in payment.disputes:
+        id_, stage = str(dispute.id), dispute.stage.value
+        known = kept.get(id_, {})
+        if known.get("stage") != stage:
+            kept[id_] = {
+                **known,
+                "id": id_,
+                "amount": dispute.amount,
+                "stage": stage,
+                "reason": dispute.reason,
+                f"{stage}_at": now.isoformat(),
+            }
+    return list(kept.values())
+
+
 def next_poll(payment: Payment, now: datetime) -> datetime | None:
     """When to ask the provider about it: as long as it may still bring money, or must be captured or closed."""
-    if payment.stage is PaymentStage.RECEIVED or payment.stage is PaymentStage.CANCELLED:
+    if payment.stage in (PaymentStage.RECEIVED, PaymentStage.CANCELLED, PaymentStage.REVERSED):
         return None
     if payment.wanted is not None:
         return now
@@ -136,7 +156,7 @@ def _keep_refunds(order: Order, before: State, after: State, now: datetime) -> N
                 payment_id=refund.payment,
                 amount=refund.amount,
                 line_ids=list(refund.line_ids),
-                done=False,
+                origin=refund.origin,
                 failures=0,
                 attempts=0,
                 # What came by hand waits for the people who send it back.
@@ -148,5 +168,8 @@ def _keep_refunds(order: Order, before: State, after: State, now: datetime) -> N
         if refund.failures > (known[refund.id].failures if refund.id in known else 0):
             row.reference = None
             row.due_at = now + REFUND_RETRY * min(2**refund.failures, 120)
-        if refund.done:
-            row.done, row.done_at, row.due_at = True, now, None
+        row.stage = refund.stage
+        if refund.stage is not RefundStage.PENDING:
+            row.due_at = None
+        if refund.done != (row.done_at is not None):
+            row.done_at = now if refund.done else None

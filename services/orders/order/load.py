@@ -21,9 +21,13 @@ from services.orders.payments import tables
 from services.orders.process.state import (
     CancelReason,
     Delivery,
+    Dispute,
+    DisputeStage,
+    Origin,
     Payment,
     PaymentStage,
     Refund,
+    RefundStage,
     State,
     Wanted,
 )
@@ -107,7 +111,12 @@ def _payment(row: tables.Payment) -> Payment:
         amount=row.amount,
         observed_at=row.observed_at,
         wanted=Wanted(row.wanted) if row.wanted else None,
+        disputes=tuple(map(_dispute, row.disputes)),
     )
+
+
+def _dispute(kept: dict[str, Any]) -> Dispute:
+    return Dispute(id=UUID(kept["id"]), amount=kept["amount"], stage=DisputeStage(kept["stage"]), reason=kept["reason"])
 
 
 def _refund(row: tables.Refund) -> Refund:
@@ -116,6 +125,7 @@ def _refund(row: tables.Refund) -> Refund:
         payment=row.payment_id,
         amount=row.amount,
         line_ids=tuple(row.line_ids),
-        done=row.done,
+        stage=RefundStage(row.stage),
+        origin=Origin(row.origin),
         failures=row.failures,
     )

@@ -48,6 +48,7 @@ class Order(Base):
         Index(None, "account_id"),
         Index("ix_orders_undelivered", "paid_at", postgresql_where=text("delivery = 'requested'")),
         Index("ix_orders_refund_due", "organisation", postgresql_where=text("refund_due > 0")),
+        Index("ix_orders_disputed", "organisation", postgresql_where=text("disputed > 0")),
         Index(
             "ix_orders_mere_holds",
             "created_at",
@@ -93,6 +94,10 @@ class Order(Base):
     refunded: Mapped[int] = mapped_column(server_default="0")
     refund_due: Mapped[int] = mapped_column(server_default="0")
     """What staff must still send back by hand."""
+    disputed: Mapped[int] = mapped_column(server_default="0")
+    """Out of reach until banks have decided."""
+    missing: Mapped[int] = mapped_column(server_default="0")
+    """What the buyer still has to give."""
 
     customer_name: Mapped[str | None]
     customer_email: Mapped[str | None]

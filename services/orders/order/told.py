@@ -34,6 +34,7 @@ PAYMENT_EVENTS: dict[Money, type[contract.PaymentState]] = {
     Money.STARTED: contract.PaymentStarted,
     Money.HELD: contract.PaymentHeld,
     Money.RECEIVED: contract.PaymentReceived,
+    Money.REVERSED: contract.PaymentReversed,
 }
 
 
@@ -116,6 +117,17 @@ def _payment_event(order: Order, command: TellPayment) -> EventData:
         return contract.PaymentRefundDue(**fields, refund_id=_known(command.refund))
     if command.what is Money.REFUNDED:
         return contract.PaymentRefunded(**fields, refund_id=_known(command.refund), reason=command.reason)
+    if command.what is Money.REFUND_FAILED:
+        return contract.PaymentRefundFailed(
+            **fields, refund_id=_known(command.refund), reason=command.reason, came_back=command.came_back
+        )
+    if command.what is Money.REFUND_WRITTEN_OFF:
+        return contract.PaymentRefundWrittenOff(**fields, refund_id=_known(command.refund))
+    if command.what is Money.DISPUTED:
+        return contract.PaymentDisputed(**fields, dispute_id=_known(command.dispute), reason=command.reason)
+    if command.what in (Money.DISPUTE_WON, Money.DISPUTE_LOST):
+        won = command.what is Money.DISPUTE_WON
+        return contract.PaymentDisputeDecided(**fields, dispute_id=_known(command.dispute), won=won)
     return PAYMENT_EVENTS[command.what](**fields)
 
 

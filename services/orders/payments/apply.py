@@ -6,8 +6,9 @@ then the order's row is locked and the transition decided. Two of them at once g
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert
@@ -20,14 +21,16 @@ from services.orders.order import Cause, happen, load, record
 from services.orders.order.tables import Order
 from services.orders.payments.provider import (
     PaymentProvider,
+    ProviderDisputeStatus,
     ProviderEvent,
     ProviderPayment,
+    ProviderRefund,
     ProviderRefundStatus,
     ProviderStatus,
 )
-from services.orders.payments.tables import Payment, WebhookEvent
+from services.orders.payments.tables import Payment, Refund, WebhookEvent
 from services.orders.process import happenings as h
-from services.orders.process.state import PaymentStage
+from services.orders.process.state import DisputeStage, PaymentStage, RefundStage
 
 log = get_logger(__name__)
 
@@ -37,6 +40,11 @@ STAGES = {
     ProviderStatus.RECEIVED: PaymentStage.RECEIVED,
     ProviderStatus.FAILED: PaymentStage.FAILED,
     ProviderStatus.CANCELLED: PaymentStage.CANCELLED,
+}
+DISPUTES = {
+    ProviderDisputeStatus.OPEN: DisputeStage.OPEN,
+    ProviderDisputeStatus.WON: DisputeStage.WON,
+    ProviderDisputeStatus.LOST: DisputeStage.LOST,
 }
 
 
@@ -95,14 +103,50 @@ async def _apply(
     )
     await happen(session, order, seen, cause)
     for refund in answer.refunds:
-        row = next((r for r in order.refunds if r.reference == refund.reference and not r.done), None)
-        if row is None:
-            continue
-        if refund.status is ProviderRefundStatus.DONE:
-            await happen(session, order, h.RefundDone(refund_id=row.id), cause)
-        elif refund.status is ProviderRefundStatus.FAILED:
-            row.reason = refund.reason
-            await happen(session, order, h.RefundFailed(refund_id=row.id, reason=refund.reason or ""), cause)
+        await _apply_refund(session, order, payment, refund, cause)
+    for dispute in answer.disputes:
+        disputed = h.DisputeSeen(
+            payment_id=payment_id,
+            dispute_id=uuid5(payment_id, f"dispute {dispute.reference}"),
+            amount=dispute.amount.minor,
+            stage=DISPUTES[dispute.status],
+            reason=dispute.reason,
+        )
+        await happen(session, order, disputed, cause)
+
+
+async def _apply_refund(
+    session: AsyncSession, order: Order, payment: Payment, refund: ProviderRefund, cause: Cause
+) -> None:
+    """Of ours, the attempt that is under way or was the last; of others, each is a fact of its own."""
+    row = next((r for r in order.refunds if r.id == refund.refund_id and r.payment_id == payment.id), None)
+    if row is None:
+        if refund.status is not ProviderRefundStatus.PENDING:
+            seen = h.RefundSeen(
+                payment_id=payment.id,
+                refund_id=uuid5(payment.id, f"refund at provider {refund.reference}"),
+                amount=refund.amount.minor,
+                stands=refund.status is ProviderRefundStatus.DONE,
+            )
+            await happen(session, order, seen, cause)
+        return
+    if row.reference is None and row.stage != RefundStage.SENT and refund.status is not ProviderRefundStatus.FAILED:
+        # The answer to our attempt was lost. One that failed is an earlier attempt, or is answered when it is repeated.
+        row.reference = refund.reference
+    if row.reference == refund.reference:
+        await refund_answered(session, order, row, refund, cause)
+
+
+async def refund_answered(
+    session: AsyncSession, order: Order, row: Refund, answer: ProviderRefund, cause: Cause
+) -> None:
+    """What became of the last attempt to refund `row`, whose reference it has."""
+    if answer.status is ProviderRefundStatus.DONE:
+        await happen(session, order, h.RefundDone(refund_id=row.id, attempt=row.failures), cause)
+    elif answer.status is ProviderRefundStatus.FAILED:
+        row.reason = answer.reason
+        failed = h.RefundFailed(refund_id=row.id, attempt=row.failures, reason=answer.reason or "", final=answer.final)
+        await happen(session, order, failed, cause)
 
 
 async def already_processed(session: AsyncSession, provider: str, event: ProviderEvent) -> bool:
@@ -126,13 +170,22 @@ async def remember(session: AsyncSession, provider: str, event: ProviderEvent, p
     )
 
 
+async def _named(session: AsyncSession, provider: PaymentProvider, event: ProviderEvent) -> Payment | None:
+    by_id = Payment.id == event.payment_id if event.payment_id else Payment.reference == event.reference
+    return await session.scalar(select(Payment).where(Payment.provider == provider.name, by_id))
+
+
 async def process_webhook(db: Database, provider: PaymentProvider, event: ProviderEvent) -> str:
     """Handles one event of a verified webhook; returns the outcome for the metric. Raises `ProviderError`."""
     async with db.as_worker() as session:
         if await already_processed(session, provider.name, event):
             return "duplicate"
-        by_id = Payment.id == event.payment_id if event.payment_id else Payment.reference == event.reference
-        payment = await session.scalar(select(Payment).where(Payment.provider == provider.name, by_id))
+        payment = await _named(session, provider, event)
+    if payment is None and event.payment_id is None:
+        found = await provider.find(event.reference)
+        event = replace(event, payment_id=found)
+    async with db.as_worker() as session:
+        payment = payment or await _named(session, provider, event)
         if payment is None:
             log.error("webhook about an unknown payment", provider=provider.name, reference=event.reference)
             await remember(session, provider.name, event, None)

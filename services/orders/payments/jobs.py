@@ -20,13 +20,12 @@ from chassis.logging import get_logger
 from chassis.metrics import JOB_RUNS
 from contracts.money import Money
 from services.orders import metrics
-from services.orders.order import Cause, happen, load
-from services.orders.payments.apply import apply_provider_state, refresh
+from services.orders.order import Cause, load
+from services.orders.payments.apply import apply_provider_state, refresh, refund_answered
 from services.orders.payments.begin import start_at_provider
-from services.orders.payments.provider import PaymentProvider, ProviderError, ProviderRefundStatus
+from services.orders.payments.provider import PaymentProvider, ProviderError, ProviderRefund, ProviderRefundStatus
 from services.orders.payments.tables import Payment, Refund
-from services.orders.process import happenings as h
-from services.orders.process.state import MANUAL, Wanted
+from services.orders.process.state import MANUAL, RefundStage, Wanted
 from services.orders.settings import Settings
 
 log = get_logger(__name__)
@@ -126,7 +125,7 @@ async def _send_refund(db: Database, providers: Providers, refund_id: UUID) -> N
     async with db.as_worker() as session:
         refund = await session.get_one(Refund, refund_id)
         payment = await session.get_one(Payment, refund.payment_id)
-    if refund.done:
+    if refund.stage != RefundStage.PENDING:
         return
     if payment.provider == MANUAL:
         # Written by a release that did not wait for staff, who send it back and say so.
@@ -142,31 +141,31 @@ async def _send_refund(db: Database, providers: Providers, refund_id: UUID) -> N
         return
     amount = Money(minor=refund.amount, currency=payment.currency)
     try:
-        answer = await provider.refund(payment.reference, amount, f"refund-{refund.id}-{refund.failures}")
+        key = f"refund-{refund.id}-{refund.failures}"
+        answer = await provider.refund(payment.reference, amount, key, refund.id)
     except ProviderError as error:
         metrics.PROVIDER_ERRORS.labels(provider.name, "refund").inc()
         if error.retryable:
             raise
-        await _refund_answered(db, refund, ProviderRefundStatus.FAILED, None, str(error))
-        return
-    await _refund_answered(db, refund, answer.status, answer.reference, answer.reason)
+        # Somebody else may have given the money back, or taken it: what became of the payment decides.
+        await refresh(db, provider, payment.id, "job")
+        answer = ProviderRefund(reference="", status=ProviderRefundStatus.FAILED, amount=amount, reason=str(error))
+    await _refund_answered(db, refund, answer)
 
 
-async def _refund_answered(
-    db: Database, refund: Refund, status: ProviderRefundStatus, reference: str | None, reason: str | None
-) -> None:
+async def _refund_answered(db: Database, asked: Refund, answer: ProviderRefund) -> None:
     async with db.as_worker() as session:
-        order = await load(session, refund.order_id)
+        order = await load(session, asked.order_id)
         if order is None:
             return
-        row = next(r for r in order.refunds if r.id == refund.id)
-        row.reference, row.reason = reference or row.reference, reason
-        cause = Cause("provider", "job")
-        if status is ProviderRefundStatus.DONE:
-            await happen(session, order, h.RefundDone(refund_id=row.id), cause)
-        elif status is ProviderRefundStatus.FAILED:
-            log.error("refund refused", refund_id=str(row.id), reason=reason)
-            await happen(session, order, h.RefundFailed(refund_id=row.id, reason=reason or ""), cause)
+        row = next(r for r in order.refunds if r.id == asked.id)
+        if row.failures != asked.failures:
+            # Another replica, or a webhook, was quicker.
+            return
+        row.reference = answer.reference or row.reference
+        if answer.status is ProviderRefundStatus.FAILED:
+            log.error("refund refused", refund_id=str(row.id), reason=answer.reason)
+        await refund_answered(session, order, row, answer, Cause("provider", "job"))
 
 
 async def _all(job: str, work: Callable[[UUID], Awaitable[None]], ids: list[UUID]) -> None:

@@ -32,6 +32,18 @@ class ProviderRefundStatus(StrEnum):
     FAILED = "failed"
 
 
+FOR_GOOD = frozenset(
+    [
+        "account_closed",
+        "lost_or_stolen_card",
+        "expired_or_canceled_card",
+        "charge_for_pending_refund_disputed",
+        "merchant_request",
+    ]
+)
+"""Why a refund can never succeed, in the words of Stripe and of the sandbox."""
+
+
 class ProviderError(Exception):
     """The provider could not be asked or refused. `retryable`: the same call may succeed later."""
 
@@ -70,7 +82,31 @@ class StartedPayment:
 class ProviderRefund:
     reference: str
     status: ProviderRefundStatus
+    amount: Money
     reason: str | None = None
+    refund_id: UUID | None = None
+    """Our own id; None if somebody made the refund at the provider's dashboard."""
+
+    @property
+    def final(self) -> bool:
+        """Another attempt would fail as well."""
+        return self.reason in FOR_GOOD
+
+
+class ProviderDisputeStatus(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderDispute:
+    """A bank's claim for which the provider has taken money. Mere inquiries, which take none, are not told."""
+
+    reference: str
+    status: ProviderDisputeStatus
+    amount: Money
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +119,8 @@ class ProviderPayment:
     reason: str | None = None
     """Why it failed, in the provider's words."""
     refunds: tuple[ProviderRefund, ...] = ()
-    """Every refund made so far: how a pending one is followed. `refunded` counts those that are done."""
+    """Every refund made so far, by whomever: how a pending one is followed. `refunded` counts those that are done."""
+    disputes: tuple[ProviderDispute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +151,13 @@ class PaymentProvider(Protocol):
         """Void a payment that is pending or held. One that was received is answered as it is, not cancelled."""
         ...
 
-    async def refund(self, reference: str, amount: Money, idempotency_key: str) -> ProviderRefund: ...
+    async def refund(self, reference: str, amount: Money, idempotency_key: str, refund_id: UUID) -> ProviderRefund:
+        """`refund_id` is ours, and comes back with the refund whenever the payment is fetched."""
+        ...
+
+    async def find(self, reference: str) -> UUID | None:
+        """Our own id of what an event names by a reference that we do not know, if it is ours."""
+        ...
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         """The events in a webhook, its signature checked over the raw body. Raises `BadSignature`."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ForeignKey, Identity, Index, UniqueConstraint, Uuid, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.orders.base import Base
+from services.orders.process.state import GONE_BACK
 
 
 class Payment(Base):
@@ -35,6 +38,14 @@ class Payment(Base):
     reason: Mapped[str | None]
     wanted: Mapped[str | None]
     wanted_since: Mapped[datetime | None]
+    disputes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    """What buyers asked their banks for: id, amount, stage, reason, and when each stage was heard of."""
+    receipt: Mapped[str | None] = mapped_column(index=True)
+    """Of money that staff took: the reference of the transfer, or the number of the receipt."""
+    value_date: Mapped[date | None]
+    """The day on which the bank booked it, or it was put into the cash desk."""
+    account: Mapped[str | None]
+    """The bank account or cash desk that has it."""
     due_at: Mapped[datetime | None]
     """When to ask the provider again."""
     attempts: Mapped[int] = mapped_column(server_default="0")
@@ -81,7 +92,7 @@ class Refund(Base):
     __tablename__ = "refunds"
     __table_args__ = (
         Index("ix_refunds_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
-        Index("ix_refunds_not_done", "created_at", postgresql_where=text("NOT done")),
+        Index("ix_refunds_open", "created_at", postgresql_where=text("stage IN ('pending', 'refused')")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -90,16 +101,24 @@ class Refund(Base):
     payment_id: Mapped[UUID] = mapped_column(ForeignKey("payments.id"))
     amount: Mapped[int]
     line_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
-    done: Mapped[bool] = mapped_column(server_default=text("false"))
+    stage: Mapped[str] = mapped_column(server_default="pending")
+    origin: Mapped[str] = mapped_column(server_default="order")
     failures: Mapped[int] = mapped_column(server_default="0")
     """Definite refusals: each is followed by a new attempt under a new idempotency key."""
     attempts: Mapped[int] = mapped_column(server_default="0")
     reference: Mapped[str | None]
     reason: Mapped[str | None]
+    """Why the provider refused, or why staff wrote it off."""
+    value_date: Mapped[date | None]
+    """Of a transfer by which staff sent it."""
     due_at: Mapped[datetime | None]
     """When to ask the provider; none while staff must send the money, and once it is done."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     done_at: Mapped[datetime | None]
+
+    @property
+    def done(self) -> bool:
+        return self.stage in GONE_BACK
 
 
 class LedgerEntry(Base):

@@ -65,9 +65,16 @@ class Money(StrEnum):
     HELD = "held"
     RECEIVED = "received"
     FAILED = "failed"
+    REVERSED = "reversed"
     REFUND_DUE = "refund_due"
     """Money that came by hand must go back by hand: people have to send it."""
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
+    """For good, or after it was done: staff must look."""
+    REFUND_WRITTEN_OFF = "refund_written_off"
+    DISPUTED = "disputed"
+    DISPUTE_WON = "dispute_won"
+    DISPUTE_LOST = "dispute_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,9 @@ class TellPayment:
     amount: int
     reason: str = ""
     refund: UUID | None = None
+    dispute: UUID | None = None
+    came_back: bool = False
+    """Of a failed refund: it was done before, so the money is ours again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +113,14 @@ class Account(StrEnum):
     """Authorised at a provider, not yet ours."""
     CASH = "cash"
     """Received, at a provider or by hand."""
+    DISPUTED = "disputed"
+    """Taken by a bank until a dispute is decided."""
     BUYER = "buyer"
-    """What a buyer gave and has not been given goods for; zero when an order is settled."""
+    """A credit is what a buyer gave and has not been given goods for, a debit what went back though the goods did not;
+    zero when an order is settled."""
     SALES = "sales"
+    WRITTEN_OFF = "written_off"
+    """Owed to a buyer and never sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

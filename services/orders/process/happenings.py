@@ -9,7 +9,7 @@ from uuid import UUID
 
 from contracts.orders import FunnelStage
 from services.orders.process.line import Line
-from services.orders.process.state import CancelReason, PaymentStage
+from services.orders.process.state import CancelReason, DisputeStage, PaymentStage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +83,18 @@ class PagesUnwanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkedPaid:
-    """Staff have the money (ORD-48, ORD-51)."""
+    """Staff have the money (ORD-48, ORD-51): a part, all of it, or too much; None is all that is missing."""
 
     payment_id: UUID
     at: datetime
+    amount: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryReversed:
+    """Staff entered a payment by mistake: there never was any money."""
+
+    payment_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,20 +157,56 @@ class TicketsVoided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundDone:
+    """The provider has carried out an attempt to give money back; `attempt` is the number of failures before it."""
+
     refund_id: UUID
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundConfirmed:
-    """Staff have sent back money that came by hand."""
+    """Staff have sent back money that came by hand, or that the provider refused to send."""
+
+    refund_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundWrittenOff:
+    """Staff say that the money will never be sent."""
 
     refund_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefundFailed:
+    """The provider refused an attempt, or took it back days after it was done. `final`: trying again is of no use."""
+
     refund_id: UUID
+    attempt: int
     reason: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundSeen:
+    """A refund that the order did not ask for: somebody made it at the provider's dashboard. `stands` is False once it
+    has failed there."""
+
+    payment_id: UUID
+    refund_id: UUID
+    amount: int
+    stands: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeSeen:
+    """The provider's authoritative state of a dispute over money that it has taken."""
+
+    payment_id: UUID
+    dispute_id: UUID
+    amount: int
+    stage: DisputeStage
+    reason: str = ""
 
 
 Happening = (
@@ -177,6 +221,7 @@ Happening = (
     | PaymentSeen
     | PagesUnwanted
     | MarkedPaid
+    | EntryReversed
     | CancelAsked
     | RefundAsked
     | DeadlinePassed
@@ -185,5 +230,8 @@ Happening = (
     | TicketsVoided
     | RefundDone
     | RefundConfirmed
+    | RefundWrittenOff
     | RefundFailed
+    | RefundSeen
+    | DisputeSeen
 )

@@ -115,7 +115,16 @@ class Line:
             self, returns=tuple(replace(r, refund=refund) if r.gone and r.refund is None else r for r in self.returns)
         )
 
+    def unpaid_by(self, refund: UUID) -> Line:
+        """A refund will not give the money of what it was to pay back."""
+        return replace(self, returns=tuple(replace(r, refund=None) if r.refund == refund else r for r in self.returns))
+
     @property
     def owed(self) -> bool:
         """Something is gone, and no refund pays it back yet."""
         return any(r.gone and r.refund is None for r in self.returns)
+
+    @property
+    def owing(self) -> int:
+        """How much of it."""
+        return sum(r.amount for r in self.returns if r.gone and r.refund is None)

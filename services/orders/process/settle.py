@@ -20,6 +20,7 @@ from services.orders.process.state import (
     Payment,
     PaymentStage,
     Refund,
+    RefundStage,
     State,
     Wanted,
 )
@@ -89,12 +90,39 @@ def replace_lines(state: State, lines: Iterable[Line]) -> tuple[State, Commands]
 
 
 def settle(state: State) -> State:
-    """Let surplus holds go, refund surplus money, capture holds whose goods exist."""
-    surplus = state.money - state.value
+    """Withdraw refunds that cannot be, let surplus holds go, refund surplus money, capture holds whose goods exist."""
+    state = withdraw(state)
+    surplus = _surplus(state)
     if surplus > 0:
         state = _let_holds_go(state, surplus)
-        state = _refund(state, state.money - state.value)
+        state = _refund(state, _surplus(state))
     return _capture(state)
+
+
+def _surplus(state: State) -> int:
+    return state.money - state.value - _on_account(state)
+
+
+def _on_account(state: State) -> int:
+    """What staff have taken for an order of which the rest is still to come."""
+    if state.stage is not FunnelStage.AWAITING_PAYMENT:
+        return 0
+    entered = [p for p in state.payments if p.provider == MANUAL]
+    return sum(p.counted - state.refunded_of(p.id) for p in entered)
+
+
+def withdraw(state: State) -> State:
+    """Of a payment whose money somebody else took, a bank or a clerk at the dashboard, no more can go back than is
+    left: what is still owed is asked for anew."""
+    for payment in state.payments:
+        for refund in reversed(state.refunds):
+            committed = state.refunded_of(payment.id) + payment.disputed
+            if payment.stage is not PaymentStage.RECEIVED or committed <= payment.amount:
+                break
+            if refund.payment != payment.id or refund.stage not in (RefundStage.PENDING, RefundStage.REFUSED):
+                continue
+            state = freed(state.with_refund(replace(refund, stage=RefundStage.WITHDRAWN)), refund.id)
+    return state
 
 
 def _let_holds_go(state: State, surplus: int) -> State:
@@ -116,27 +144,19 @@ def _refund(state: State, surplus: int) -> State:
             break
         if payment.stage is not PaymentStage.RECEIVED:
             continue
-        amount = min(surplus, payment.amount - state.refunded_of(payment.id))
+        amount = min(surplus, payment.amount - state.refunded_of(payment.id) - payment.disputed)
         if amount <= 0:
             continue
         number = sum(r.payment == payment.id for r in state.refunds)
-        paid_back = [line.id for line in state.lines if state.sold and line.owed]
-        refund = Refund(
-            id=uuid5(payment.id, f"refund {number}"),
-            payment=payment.id,
-            amount=amount,
-            line_ids=tuple(paid_back),
-        )
-        state = replace(state, refunds=(*state.refunds, refund))
-        if state.sold:
-            state = paid_back_by(state, refund.id)
+        refund = Refund(id=uuid5(payment.id, f"refund {number}"), payment=payment.id, amount=amount)
+        state = paid_back_by(replace(state, refunds=(*state.refunds, refund)), refund)
         surplus -= amount
     return state
 
 
 def asked_by_hand(before: State, after: State) -> Commands:
-    """Tell of refunds that no provider can carry out."""
-    known = {refund.id for refund in before.refunds}
+    """Tell of refunds that no provider can carry out, or none will."""
+    known = {refund.id for refund in before.refunds if before.by_hand(refund)}
     return tuple(
         TellPayment(what=Money.REFUND_DUE, payment=refund.payment, amount=refund.amount, refund=refund.id)
         for refund in after.refunds
@@ -144,8 +164,22 @@ def asked_by_hand(before: State, after: State) -> Commands:
     )
 
 
-def paid_back_by(state: State, refund: UUID) -> State:
-    return replace(state, lines=tuple(line.paid_back(refund) for line in state.lines))
+def owed(state: State) -> tuple[Line, ...]:
+    """Sold lines of which something is gone that no refund pays back yet."""
+    return tuple(line for line in state.lines if state.sold and line.owed)
+
+
+def paid_back_by(state: State, refund: Refund) -> State:
+    """A refund of the state gives the money of everything that is gone and not paid back yet."""
+    lines = owed(state)
+    paid = {line.id: line.paid_back(refund.id) for line in lines}
+    state = state.with_refund(replace(refund, line_ids=tuple(paid)))
+    return replace(state, lines=tuple(paid.get(line.id, line) for line in state.lines))
+
+
+def freed(state: State, refund: UUID) -> State:
+    """What a refund was to pay back is still to be paid back."""
+    return replace(state, lines=tuple(line.unpaid_by(refund) for line in state.lines))
 
 
 def _capture(state: State) -> State:
@@ -167,12 +201,13 @@ def let_go(state: State) -> State:
 
 def hold_returned(state: State, before: Payment, after: Payment) -> tuple[State, Commands]:
     """A hold that we let go of was the refund of lines that are gone: tell it as one."""
-    back = tuple(line.id for line in state.lines if state.sold and line.owed)
+    back = tuple(line.id for line in owed(state))
     if before.stage is not PaymentStage.HELD or before.wanted is not Wanted.CANCEL or not back:
         return state, ()
     if after.stage not in (PaymentStage.CANCELLED, PaymentStage.FAILED):
         return state, ()
     refund = uuid5(after.id, "hold returned")
-    return paid_back_by(state, refund), (
+    state = replace(state, lines=tuple(line.paid_back(refund) for line in state.lines))
+    return state, (
         TellRefunded(refund=refund, amount=before.amount, line_ids=back, full=state.stage is FunnelStage.CANCELLED),
     )

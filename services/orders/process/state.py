@@ -6,7 +6,7 @@ Amounts are minor units of the order's one currency. What must still be asked of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from uuid import UUID
@@ -30,6 +30,8 @@ class PaymentStage(StrEnum):
     RECEIVED = "received"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    REVERSED = "reversed"
+    """Entered by mistake: staff never had the money."""
 
 
 PAYABLE = (PaymentStage.OPEN, PaymentStage.FAILED)
@@ -43,6 +45,24 @@ class Wanted(StrEnum):
     CANCEL = "cancel"
 
 
+class DisputeStage(StrEnum):
+    OPEN = "open"
+    """The provider has taken the money until a bank has decided."""
+    LOST = "lost"
+    WON = "won"
+    """Also after it was lost: banks reverse themselves. Nothing follows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispute:
+    """A buyer asks the bank for the money of a payment."""
+
+    id: UUID
+    amount: int
+    stage: DisputeStage
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
     id: UUID
@@ -54,6 +74,12 @@ class Payment:
     observed_at: datetime = LONG_AGO
     """When the provider was asked for what we know."""
     wanted: Wanted | None = None
+    disputes: tuple[Dispute, ...] = ()
+
+    @property
+    def disputed(self) -> int:
+        """Out of reach until a bank has decided: it cannot be refunded meanwhile."""
+        return sum(d.amount for d in self.disputes if d.stage is DisputeStage.OPEN)
 
     @property
     def counted(self) -> int:
@@ -63,6 +89,34 @@ class Payment:
         return self.amount if self.stage is PaymentStage.HELD and self.wanted is not Wanted.CANCEL else 0
 
 
+class RefundStage(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    """By the provider."""
+    REFUSED = "refused"
+    """For good, by the provider: the money is still owed, and people send it in another way."""
+    SENT = "sent"
+    """By people, who have said so."""
+    WRITTEN_OFF = "written_off"
+    """It will never be sent: there is nobody to send it to."""
+    WITHDRAWN = "withdrawn"
+    """Not owed any more, or it came back."""
+
+
+class Origin(StrEnum):
+    """Who made a refund."""
+
+    ORDER = "order"
+    """The process itself: what is too much goes back."""
+    PROVIDER = "provider"
+    """Somebody at the provider's dashboard. A fact: nobody asked the order first."""
+    DISPUTE = "dispute"
+    """A bank, when a dispute was lost."""
+
+
+GONE_BACK = (RefundStage.DONE, RefundStage.SENT)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
     id: UUID
@@ -70,8 +124,19 @@ class Refund:
     amount: int
     line_ids: tuple[UUID, ...] = ()
     """The lines it pays back; none for a surplus."""
-    done: bool = False
+    stage: RefundStage = RefundStage.PENDING
+    origin: Origin = Origin.ORDER
     failures: int = 0
+
+    @property
+    def done(self) -> bool:
+        """The buyer has the money."""
+        return self.stage in GONE_BACK
+
+    @property
+    def counted(self) -> int:
+        """What it takes of the order's money: a refund that was withdrawn takes none."""
+        return 0 if self.stage is RefundStage.WITHDRAWN else self.amount
 
 
 class Delivery(StrEnum):
@@ -95,6 +160,9 @@ class CancelReason(StrEnum):
     REFUNDED = "refunded"
     SEATS_UNAVAILABLE = "seats_unavailable"
     PAYMENT_LOST = "payment_lost"
+    ENTRY_REVERSED = "entry_reversed"
+    """Staff had marked it as paid by mistake."""
+    DISPUTE_LOST = "dispute_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +193,8 @@ class State:
 
     @property
     def money(self) -> int:
-        """Held and received, less refunds done and under way."""
-        return sum(p.counted for p in self.payments) - sum(r.amount for r in self.refunds)
+        """Held and received, less refunds done and under way. What is disputed counts until the dispute is lost."""
+        return sum(p.counted for p in self.payments) - sum(r.counted for r in self.refunds)
 
     @property
     def received(self) -> int:
@@ -138,18 +206,37 @@ class State:
 
     @property
     def due_by_hand(self) -> int:
-        """What people must still send back: money that came by hand."""
-        return sum(r.amount for r in self.refunds if not r.done and self.by_hand(r))
+        """What people must still send back: money that came by hand, and what a provider refused for good."""
+        return sum(r.amount for r in self.refunds if self.by_hand(r))
 
     def by_hand(self, refund: Refund) -> bool:
+        """Whether people must send it, and have not yet."""
+        if refund.stage is RefundStage.REFUSED:
+            return True
         payment = self.payment(refund.payment)
-        return payment is not None and payment.provider == MANUAL
+        return refund.stage is RefundStage.PENDING and payment is not None and payment.provider == MANUAL
+
+    @property
+    def disputed(self) -> int:
+        return sum(p.disputed for p in self.payments)
+
+    @property
+    def missing(self) -> int:
+        """What a buyer still has to give: for an order that awaits payment, or one whose money went back though its
+        goods did not."""
+        if self.stage is FunnelStage.AWAITING_PAYMENT:
+            return max(self.total - self.money, 0)
+        return max(self.value - self.money, 0) if self.sold else 0
+
+    def refund(self, refund_id: UUID) -> Refund | None:
+        return next((r for r in self.refunds if r.id == refund_id), None)
 
     @property
     def overpaid(self) -> bool:
         """Money came twice, and the surplus, which goes back by itself, has not all gone back yet."""
         given = sum(p.amount for p in self.payments if p.stage in (PaymentStage.HELD, PaymentStage.RECEIVED))
-        return self.stage is FunnelStage.PAID and given - self.refunded > self.total
+        settled = sum(r.amount for r in self.refunds if r.done or r.stage is RefundStage.WRITTEN_OFF)
+        return self.stage is FunnelStage.PAID and given - settled > self.total
 
     @property
     def has_tickets(self) -> bool:
@@ -180,4 +267,8 @@ class State:
         return next((p for p in self.payments if p.id == payment_id), None)
 
     def refunded_of(self, payment_id: UUID) -> int:
-        return sum(r.amount for r in self.refunds if r.payment == payment_id)
+        """Gone back, on its way, or owed."""
+        return sum(r.counted for r in self.refunds if r.payment == payment_id)
+
+    def with_refund(self, refund: Refund) -> State:
+        return replace(self, refunds=tuple(refund if r.id == refund.id else r for r in self.refunds))

@@ -9,16 +9,21 @@ from uuid import UUID
 from contracts.orders import FunnelStage, LineKind
 from services.orders.process.commands import (
     About,
+    Account,
     Commands,
+    Money,
     OpenEnrolments,
+    Post,
     RevokeTickets,
     Tell,
     TellCancelled,
+    TellPayment,
+    TellRefunded,
     TellTakenBack,
 )
 from services.orders.process.line import Line, Return
 from services.orders.process.settle import let_go, replace_lines, sale, settle
-from services.orders.process.state import CancelReason, Delivery, State
+from services.orders.process.state import CancelReason, Delivery, Origin, Payment, Refund, RefundStage, State
 
 Decision = tuple[State, Commands]
 
@@ -66,10 +71,20 @@ def cancel_unpaid(state: State, reason: CancelReason, note: str = "") -> Decisio
 
 def cancel_paid(state: State, request: UUID, reason: CancelReason, note: str = "") -> Decision:
     """Tickets become void first, then the money goes back (ORD-53)."""
+    state, commands = _end_paid(state, request, reason)
+    return settle(state), (*commands, TellCancelled(was_paid=True, reason=note or reason))
+
+
+def cancel_quietly(state: State, request: UUID, reason: CancelReason) -> Decision:
+    """As if it had never been paid: nobody is told (ORD-52)."""
+    state, commands = _end_paid(state, request, reason)
+    return settle(state), (*commands, TellCancelled(was_paid=False, reason=reason))
+
+
+def _end_paid(state: State, request: UUID, reason: CancelReason) -> Decision:
     parts = {line.id: line.part(request=request) for line in state.lines if line.left}
     state = replace(state, stage=FunnelStage.CANCELLED, cancelled_from=state.stage, cancel_reason=reason, due_at=None)
-    state, commands = take_back(let_go(state), request, parts, "cancelled")
-    return settle(state), (*commands, TellCancelled(was_paid=True, reason=note or reason))
+    return take_back(let_go(state), request, parts, "cancelled")
 
 
 def take_back(state: State, request: UUID, parts: Mapping[UUID, Return], reason: str) -> Decision:
@@ -96,8 +111,61 @@ def taken_back(state: State) -> Decision:
     return state, (TellTakenBack(reason=CancelReason.REFUNDED),)
 
 
-def losing_money(state: State, payment_id: UUID) -> Decision:
+def losing_money(state: State, before: Payment, after: Payment) -> Decision:
     """A hold lapsed at the provider: the order is not paid any more, so its tickets cannot stay."""
-    if not state.sold or state.stage is not FunnelStage.PAID or state.money >= state.value:
+    lapsed = before.counted > after.counted
+    if not (lapsed and state.sold and state.stage is FunnelStage.PAID and state.money < state.value):
         return state, ()
-    return cancel_paid(state, payment_id, CancelReason.PAYMENT_LOST)
+    return cancel_paid(state, after.id, CancelReason.PAYMENT_LOST)
+
+
+def losing_all(state: State, request: UUID, reason: CancelReason) -> Decision:
+    """Nothing of the money is left, whoever gave it back. Of a part, staff decide what it was for."""
+    if not (state.sold and state.stage is FunnelStage.PAID and state.value > 0 and state.money <= 0):
+        return state, ()
+    return cancel_paid(state, request, reason)
+
+
+def given_back(state: State, refund: Refund, stage: RefundStage) -> Decision:
+    """The buyer has the money of a refund: `stage` tells by whom."""
+    state = state.with_refund(replace(refund, stage=stage))
+    full = state.received <= state.refunded and (state.value == 0 or state.money <= 0)
+    is_surplus = refund.origin is Origin.ORDER and state.stage is FunnelStage.PAID and not refund.line_ids
+    reasons = {Origin.PROVIDER: "at_provider", Origin.DISPUTE: CancelReason.DISPUTE_LOST.value}
+    own = "surplus" if is_surplus else state.cancel_reason or CancelReason.REFUNDED
+    quiet = is_surplus or refund.origin is Origin.DISPUTE
+    return state, (
+        Post(debit=Account.BUYER, credit=Account.CASH, amount=refund.amount, why="refunded", payment=refund.payment),
+        TellPayment(
+            what=Money.REFUNDED,
+            payment=refund.payment,
+            amount=refund.amount,
+            refund=refund.id,
+            reason=reasons.get(refund.origin, own),
+        ),
+        Tell(About.CHANGED)
+        if quiet
+        else TellRefunded(refund=refund.id, amount=refund.amount, line_ids=refund.line_ids, full=full),
+    )
+
+
+def came_back(refund: Refund, reason: str) -> Commands:
+    """A refund that was done has failed: the money is ours again."""
+    return (
+        Post(
+            debit=Account.CASH,
+            credit=Account.BUYER,
+            amount=refund.amount,
+            why="refund came back",
+            payment=refund.payment,
+        ),
+        TellPayment(
+            what=Money.REFUND_FAILED,
+            payment=refund.payment,
+            amount=refund.amount,
+            refund=refund.id,
+            reason=reason,
+            came_back=True,
+        ),
+        Tell(About.CHANGED),
+    )

@@ -36,6 +36,7 @@ LOCALSTRIPE_CANNOT = {
     "all events": "it sends payment_intent.succeeded and .payment_failed only: no holds, cancellations or refunds",
     "pending refunds": "its refunds are done at once and never fail",
     "expiring holds": "its holds never expire",
+    "disputes": "it knows no disputes",
     "another card": "it keeps the intent on its failed charge; Stripe takes another card",
     "hosted page": "it has no Checkout Sessions: tests confirm the intent themselves, as Stripe.js would",
 }
@@ -93,6 +94,8 @@ class Bank(ABC):
     @abstractmethod
     async def answer(self, started: StartedPayment, approve: bool) -> None: ...
     @abstractmethod
+    async def refund_at_dashboard(self, reference: str, minor: int) -> None: ...
+    @abstractmethod
     async def send_webhooks_to(self, url: str) -> None: ...
     @abstractmethod
     def sign(self, body: bytes, secret: str, at: float) -> dict[str, str]:
@@ -127,6 +130,24 @@ class SandboxBank(Bank):
 
     async def answer(self, started, approve) -> None:
         await self._post(f"{started.redirect_url}/confirm", answer="approve" if approve else "refuse")
+
+    async def refund_at_dashboard(self, reference, minor) -> None:
+        await self._at_desk(f"/v1/payments/{reference}/refunds", minor=minor)
+
+    async def fail_refund(self, reference: str, refund: str) -> None:
+        await self._at_desk(f"/v1/payments/{reference}/refunds/{refund}/fail")
+
+    async def dispute(self, reference: str) -> str:
+        return str((await self._at_desk(f"/v1/payments/{reference}/disputes"))["id"])
+
+    async def decide(self, reference: str, dispute: str, won: bool) -> None:
+        await self._at_desk(f"/v1/payments/{reference}/disputes/{dispute}/decide", won=won)
+
+    async def _at_desk(self, path: str, **body: Any) -> Any:
+        headers = {"authorization": f"Bearer {API_KEY}"}
+        async with self.http.post(self._url + path, json=body, headers=headers) as response:
+            assert response.status < 300, await response.text()
+            return await response.json()
 
     async def send_webhooks_to(self, url) -> None:
         pass  # each payment names its own address
@@ -203,6 +224,9 @@ class StripeBank(Bank):
         secret = started.redirect_url.partition("payment_intent_client_secret=")[2]
         path = f"/v1/payment_intents/{started.reference}/_authenticate"
         await self._call(path, client_secret=secret, success=str(approve).lower())
+
+    async def refund_at_dashboard(self, reference, minor) -> None:
+        await self._call("/v1/refunds", payment_intent=reference, amount=str(minor))
 
     async def send_webhooks_to(self, url) -> None:
         body = {"url": url, "secret": STRIPE_SECRET}

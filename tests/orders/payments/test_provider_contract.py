@@ -9,7 +9,13 @@ from uuid import uuid4
 import pytest
 
 from contracts.money import Money
-from services.orders.payments.provider import BadSignature, ProviderError, ProviderRefundStatus, ProviderStatus
+from services.orders.payments.provider import (
+    BadSignature,
+    ProviderDisputeStatus,
+    ProviderError,
+    ProviderRefundStatus,
+    ProviderStatus,
+)
 from tests.harness import eventually
 from tests.orders.payments.banks import STRIPE_SECRET, Bank, asked, minutes_ago
 from tests.sandbox.sandbox_process import SECRET
@@ -41,7 +47,7 @@ class TestPaying:
         amount = Money(minor=minor, currency=currency)
         payment = await bank.paid(amount)
         assert payment.amount == amount
-        await bank.provider.refund(payment.reference, amount, key())
+        await bank.provider.refund(payment.reference, amount, key(), uuid4())
         assert (await bank.provider.fetch(payment.reference)).refunded == amount
 
     async def test_a_declined_one_has_failed_and_says_why(self, bank: Bank):
@@ -147,7 +153,7 @@ class TestCancelling:
 class TestRefunding:
     async def test_parts_add_up_to_the_whole(self, bank: Bank):
         payment = await bank.paid(uah(10000))
-        made = [await bank.provider.refund(payment.reference, uah(minor), key()) for minor in (3000, 7000)]
+        made = [await bank.provider.refund(payment.reference, uah(minor), key(), uuid4()) for minor in (3000, 7000)]
         assert [refund.status for refund in made] == [ProviderRefundStatus.DONE] * 2
         after = await bank.provider.fetch(payment.reference)
         assert (after.status, after.amount, after.refunded) == (ProviderStatus.RECEIVED, uah(10000), uah(10000))
@@ -156,23 +162,24 @@ class TestRefunding:
     async def test_more_than_received_is_refused(self, bank: Bank):
         bank.needs("over-refund")
         payment = await bank.paid(uah(10000))
-        await bank.provider.refund(payment.reference, uah(6000), key())
+        await bank.provider.refund(payment.reference, uah(6000), key(), uuid4())
         with pytest.raises(ProviderError) as refused:
-            await bank.provider.refund(payment.reference, uah(4001), key())
+            await bank.provider.refund(payment.reference, uah(4001), key(), uuid4())
         assert not refused.value.retryable
         assert (await bank.provider.fetch(payment.reference)).refunded == uah(6000)
 
     async def test_an_unpaid_payment_is_not_refunded(self, bank: Bank):
         started = await bank.provider.start(asked())
         with pytest.raises(ProviderError) as refused:
-            await bank.provider.refund(started.reference, uah(1), key())
+            await bank.provider.refund(started.reference, uah(1), key(), uuid4())
         assert not refused.value.retryable
 
     async def test_a_repeated_refund_moves_money_once(self, bank: Bank):
         bank.needs("idempotency")
         payment = await bank.paid(uah(10000))
-        first = await bank.provider.refund(payment.reference, uah(3000), "once" + payment.reference)
-        assert await bank.provider.refund(payment.reference, uah(3000), "once" + payment.reference) == first
+        once = payment.reference, uah(3000), "once" + payment.reference, uuid4()
+        first = await bank.provider.refund(*once)
+        assert await bank.provider.refund(*once) == first
         assert (await bank.provider.fetch(payment.reference)).refunded == uah(3000)
 
     @pytest.mark.parametrize(
@@ -182,7 +189,7 @@ class TestRefunding:
         bank.needs("pending refunds")
         started = await bank.provider.start(asked(amount=uah(10000)))
         await bank.pay(started, card)  # type: ignore[call-arg]
-        refund = await bank.provider.refund(started.reference, uah(10000), key())
+        refund = await bank.provider.refund(started.reference, uah(10000), key(), uuid4())
         assert refund.status is ProviderRefundStatus.PENDING
 
         async def settled():
@@ -192,6 +199,45 @@ class TestRefunding:
 
         payment = await eventually(settled)
         assert payment.refunded == (uah(10000) if status is ProviderRefundStatus.DONE else uah(0))
+
+
+class TestOthers:
+    """What people at the bank, and buyers, do without the shop."""
+
+    async def test_a_refund_of_the_dashboard_is_told_as_nobodys_of_ours(self, bank: Bank):
+        payment = await bank.paid(uah(10000))
+        refund_id = uuid4()
+        await bank.provider.refund(payment.reference, uah(1000), key(), refund_id)
+        await bank.refund_at_dashboard(payment.reference, 2500)
+        after = await bank.provider.fetch(payment.reference)
+        told = {refund.refund_id: (refund.amount, refund.status) for refund in after.refunds}
+        assert told == {
+            refund_id: (uah(1000), ProviderRefundStatus.DONE),
+            None: (uah(2500), ProviderRefundStatus.DONE),
+        }
+
+    @pytest.mark.parametrize("won", [True, False])
+    async def test_a_dispute_is_open_and_then_decided(self, bank: Bank, won):
+        bank.needs("disputes")
+        payment = await bank.paid(uah(10000))
+        dispute = await bank.dispute(payment.reference)  # type: ignore[attr-defined]
+        (told,) = (await bank.provider.fetch(payment.reference)).disputes
+        assert (told.status, told.amount, told.reason) == (ProviderDisputeStatus.OPEN, uah(10000), "fraudulent")
+        with pytest.raises(ProviderError) as refused:
+            await bank.provider.refund(payment.reference, uah(1), key(), uuid4())
+        assert not refused.value.retryable
+        await bank.decide(payment.reference, dispute, won)  # type: ignore[attr-defined]
+        (told,) = (await bank.provider.fetch(payment.reference)).disputes
+        assert told.status is (ProviderDisputeStatus.WON if won else ProviderDisputeStatus.LOST)
+
+    async def test_a_refund_fails_days_after_it_was_done(self, bank: Bank):
+        bank.needs("pending refunds")
+        payment = await bank.paid(uah(10000))
+        made = await bank.provider.refund(payment.reference, uah(10000), key(), uuid4())
+        await bank.fail_refund(payment.reference, made.reference)  # type: ignore[attr-defined]
+        after = await bank.provider.fetch(payment.reference)
+        assert [(r.status, r.final) for r in after.refunds] == [(ProviderRefundStatus.FAILED, True)]
+        assert after.refunded == uah(0)
 
 
 class TestWebhooks:
@@ -268,7 +314,7 @@ class TestWebhooks:
         started = await bank.holding.start(asked(webhook_url=webhook_url))
         await bank.pay(started)
         await bank.provider.capture(started.reference, uah(12500), key())
-        await bank.provider.refund(started.reference, uah(1), key())
+        await bank.provider.refund(started.reference, uah(1), key(), uuid4())
         other = await bank.provider.start(asked(webhook_url=webhook_url))
         await bank.provider.cancel(other.reference, key())
         await eventually(lambda: len(catcher.caught) == 4)

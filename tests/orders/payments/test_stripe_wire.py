@@ -22,6 +22,7 @@ from tests.harness import serve
 from tests.orders.payments.banks import STRIPE_KEY, STRIPE_SECRET, asked
 
 PAYMENT = UUID("01937a2e-7c00-7000-8000-000000000001")
+REFUND = UUID("01937a2e-7c00-7000-8000-000000000002")
 CHARGE = {"id": "ch_1", "object": "charge", "amount": 12500, "amount_captured": 12500, "currency": "uah"}
 INTENT = {
     "id": "pi_1",
@@ -104,8 +105,10 @@ async def test_a_hosted_page_is_opened_with_our_id_and_key(wire, checkout):
 async def test_the_idempotency_key_travels_with_everything_that_moves_money(wire, checkout):
     wire.lay_out("GET", "checkout/sessions/cs_1", {**SESSION, "status": "complete", "payment_intent": INTENT})
     wire.lay_out("GET", "refunds", {"object": "list", "data": [], "has_more": False, "url": "/v1/refunds"})
-    wire.lay_out("POST", "refunds", {"id": "re_1", "object": "refund", "status": "pending", "amount": 500})
-    refund = await checkout.refund("cs_1", Money(minor=500, currency="UAH"), "refund-1")
+    wire.lay_out(
+        "POST", "refunds", {"id": "re_1", "object": "refund", "status": "pending", "amount": 500, "currency": "uah"}
+    )
+    refund = await checkout.refund("cs_1", Money(minor=500, currency="UAH"), "refund-1", REFUND)
     assert refund.status is ProviderRefundStatus.PENDING
     form, key = wire.sent("POST", "refunds")
     assert key == "refund-1"
@@ -114,6 +117,7 @@ async def test_the_idempotency_key_travels_with_everything_that_moves_money(wire
         "amount": "500",
         "metadata[refund_of]": "pi_1",
         "metadata[payment_id]": str(PAYMENT),
+        "metadata[refund_id]": str(REFUND),
     }
 
 
@@ -166,9 +170,10 @@ async def test_a_page_paid_meanwhile_is_answered_as_paid(wire, checkout):
 
 
 async def test_what_was_let_go_by_a_partial_capture_is_no_refund(wire, checkout):
-    released = {"id": "re_0", "object": "refund", "amount": 2500, "status": "succeeded", "metadata": {}}
-    ours = {"id": "re_1", "object": "refund", "amount": 2500, "status": "succeeded", "metadata": {"refund_of": "pi_1"}}
-    failed = {"id": "re_2", "object": "refund", "amount": 100, "status": "failed", "failure_reason": "declined"}
+    refund = {"object": "refund", "amount": 2500, "currency": "uah", "status": "succeeded", "metadata": {}}
+    released = {**refund, "id": "re_0"}
+    ours = {**refund, "id": "re_1", "metadata": {"refund_of": "pi_1", "refund_id": str(REFUND)}}
+    failed = {**refund, "id": "re_2", "amount": 100, "status": "failed", "failure_reason": "declined"}
     wire.lay_out("GET", "payment_intents/pi_1", {**INTENT, "amount_received": 10000})
     wire.lay_out(
         "GET", "refunds", {"object": "list", "data": [failed, ours, released], "has_more": False, "url": "/v1/refunds"}
@@ -179,6 +184,33 @@ async def test_what_was_let_go_by_a_partial_capture_is_no_refund(wire, checkout)
         ("re_2", ProviderRefundStatus.FAILED),
         ("re_1", ProviderRefundStatus.DONE),
     ]
+    assert [refund.refund_id for refund in payment.refunds] == [None, REFUND]
+
+
+async def test_a_dispute_is_told_with_its_payment(wire, checkout):
+    """Inquiries take no money, so they are none."""
+    wire.lay_out("GET", "payment_intents/pi_1", {**INTENT, "latest_charge": {**CHARGE, "disputed": True}})
+    wire.lay_out("GET", "refunds", {"object": "list", "data": [], "has_more": False, "url": "/v1/refunds"})
+    dispute = {"object": "dispute", "amount": 12500, "currency": "uah", "reason": "fraudulent"}
+    statuses = ("warning_needs_response", "needs_response", "under_review", "won", "lost")
+    told = [{**dispute, "id": f"dp_{i}", "status": status} for i, status in enumerate(statuses)]
+    wire.lay_out("GET", "disputes", {"object": "list", "data": told, "has_more": False, "url": "/v1/disputes"})
+    payment = await checkout.fetch("pi_1")
+    assert [(d.reference, d.status.value, d.amount.minor) for d in payment.disputes] == [
+        ("dp_1", "open", 12500),
+        ("dp_2", "open", 12500),
+        ("dp_3", "won", 12500),
+        ("dp_4", "lost", 12500),
+    ]
+
+
+async def test_what_names_only_the_intent_leads_to_the_payment_of_a_hosted_page(wire, checkout):
+    """Disputes and refunds of the dashboard carry no metadata of ours, and we know a hosted page by its session."""
+    wire.lay_out("GET", "payment_intents/pi_1", INTENT)
+    assert await checkout.find("pi_1") == PAYMENT
+    wire.lay_out("GET", "payment_intents/pi_2", {**INTENT, "id": "pi_2", "metadata": {}})
+    assert await checkout.find("pi_2") is None
+    assert await checkout.find("cs_9") is None
 
 
 @pytest.mark.parametrize(
@@ -204,7 +236,7 @@ async def test_a_refund_of_too_much_is_refused_for_good(wire, checkout):
     error = {"type": "invalid_request_error", "code": "charge_already_refunded", "message": "already refunded"}
     wire.lay_out("POST", "refunds", {"error": error}, 400)
     with pytest.raises(ProviderError) as refused:
-        await checkout.refund("pi_1", Money(minor=1, currency="UAH"), "k")
+        await checkout.refund("pi_1", Money(minor=1, currency="UAH"), "k", REFUND)
     assert not refused.value.retryable
     assert "already refunded" in str(refused.value)
 

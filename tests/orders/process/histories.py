@@ -66,4 +66,5 @@ def after(*history: h.Happening) -> tuple[State, list[Command]]:
 
 
 def refund_done(*history: h.Happening, number: int = -1) -> h.RefundDone:
-    return h.RefundDone(refund_id=after(*history)[0].refunds[number].id)
+    refund = after(*history)[0].refunds[number]
+    return h.RefundDone(refund_id=refund.id, attempt=refund.failures)

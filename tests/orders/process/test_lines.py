@@ -91,7 +91,7 @@ class Shop:
 
 
 def refund_done(refund: object) -> h.RefundDone:
-    return h.RefundDone(refund_id=refund.id)  # type: ignore[attr-defined]
+    return h.RefundDone(refund_id=refund.id, attempt=0)  # type: ignore[attr-defined]
 
 
 @given(

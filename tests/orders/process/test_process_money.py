@@ -163,8 +163,9 @@ def test_a_hold_that_is_captured_instead_is_told_by_its_refund():
 def test_each_refusal_of_a_refund_is_counted():
     """The count is part of the idempotency key of the next attempt."""
     history = (*CONFIRMED, REFUND_A, VOIDED_A, REFUND_B, VOIDED_B)
-    failed = h.RefundFailed(refund_id=refund_done(*history, number=0).refund_id, reason="closed")
-    assert [r.failures for r in run(*history, failed, failed)[0].refunds] == [2, 0]
+    refund = refund_done(*history, number=0).refund_id
+    failed = [h.RefundFailed(refund_id=refund, attempt=attempt, reason="try later") for attempt in (0, 0, 1, 0)]
+    assert [r.failures for r in run(*history, *failed)[0].refunds] == [2, 0]
 
 
 def test_a_hold_that_is_worth_more_than_the_surplus_is_captured():

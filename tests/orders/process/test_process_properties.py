@@ -11,12 +11,28 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from services.orders.order.keep import next_poll
 from services.orders.process import happenings as h
-from services.orders.process.state import MANUAL, CancelReason, PaymentStage
+from services.orders.process.state import MANUAL, CancelReason, DisputeStage, PaymentStage
 from tests.orders.process.world import LINES, PAY_BY, START, World
 
 SEATS = st.sampled_from([line.reference for line in LINES])
-MISFORTUNES = ("lapse", "time is up", "rival", "let go", "time", "mark paid", "cancel", "refund", "no webhooks")
+MISFORTUNES = (
+    "lapse",
+    "time is up",
+    "rival",
+    "let go",
+    "time",
+    "mark paid",
+    "cancel",
+    "refund",
+    "no webhooks",
+    "mistake",
+    "dashboard",
+    "dispute",
+    "refunds fail",
+)
 """What may end an order early. Each life has only some of them, or few lives would get beyond the first."""
+AMOUNTS = st.sampled_from([100, 250, 600, 700])
+"""Less than a line, some lines, all of it, and more."""
 PAID_HOW = st.sampled_from([PaymentStage.HELD, PaymentStage.RECEIVED, PaymentStage.FAILED])
 
 
@@ -126,9 +142,40 @@ class OrderLife(RuleBasedStateMachine):
         if known is not None and next_poll(known, self.world.now):
             self.world.inbox.append(self.world.observe(known.id))
 
-    @rule(failing=st.booleans())
-    def refunds_are_sent(self, failing: bool) -> None:
-        self.world.do_refunds(failing=failing)
+    @rule(failing=st.booleans(), final=st.booleans())
+    def refunds_are_sent(self, failing: bool, final: bool) -> None:
+        self.world.do_refunds(failing=failing, final=final)
+
+    @precondition(lambda self: "refunds fail" in self.lot)
+    @rule(number=st.integers(0, 2))
+    def a_refund_fails_late(self, number: int) -> None:
+        if (card := self._card(number)) is not None:
+            self.world.refund_fails_late(card)
+
+    @precondition(lambda self: "dashboard" in self.lot)
+    @rule(number=st.integers(0, 2), amount=AMOUNTS)
+    def somebody_refunds_at_the_dashboard(self, number: int, amount: int) -> None:
+        if (card := self._card(number)) is not None:
+            self.world.refund_at_dashboard(card, amount)
+
+    @precondition(lambda self: "dashboard" in self.lot)
+    @rule(number=st.integers(0, 2))
+    def that_refund_fails(self, number: int) -> None:
+        if (card := self._card(number)) is not None:
+            self.world.refund_at_dashboard_fails(card)
+
+    @precondition(lambda self: "dispute" in self.lot)
+    @rule(number=st.integers(0, 2), amount=AMOUNTS)
+    def a_buyer_disputes(self, number: int, amount: int) -> None:
+        if (card := self._card(number)) is not None:
+            self.world.open_dispute(card, amount)
+
+    @precondition(lambda self: "dispute" in self.lot)
+    @rule(number=st.integers(0, 2), how=st.sampled_from([DisputeStage.WON, DisputeStage.LOST]))
+    def a_bank_decides(self, number: int, how: DisputeStage) -> None:
+        if (card := self._card(number)) is not None:
+            self.world.decide_disputes(card, how)
+            self.world.others_are_seen(card)
 
     @precondition(lambda self: "time" in self.lot)
     @rule(seconds=st.integers(1, 60))
@@ -146,6 +193,18 @@ class OrderLife(RuleBasedStateMachine):
     def staff_mark_paid(self) -> None:
         self.world.happen(h.MarkedPaid(payment_id=self._request(), at=self.world.now))
 
+    @precondition(lambda self: "mark paid" in self.lot)
+    @rule(amount=st.integers(1, 700))
+    def staff_enter_a_part_or_too_much(self, amount: int) -> None:
+        self.world.happen(h.MarkedPaid(payment_id=self._request(), at=self.world.now, amount=amount))
+
+    @precondition(lambda self: "mistake" in self.lot)
+    @rule()
+    def staff_take_an_entry_back(self) -> None:
+        for payment in self.world.state.payments:
+            if payment.provider == MANUAL:
+                self.world.happen(h.EntryReversed(payment_id=payment.id))
+
     @precondition(lambda self: "cancel" in self.lot)
     @rule()
     def somebody_cancels(self) -> None:
@@ -161,13 +220,15 @@ class OrderLife(RuleBasedStateMachine):
     def never_more_refunded_than_paid(self) -> None:
         state = self.world.state
         for payment in state.payments:
-            assert state.refunded_of(payment.id) <= payment.amount
+            if payment.stage is PaymentStage.RECEIVED:
+                assert state.refunded_of(payment.id) <= payment.amount
 
     @invariant()
     def ledger_agrees_with_the_payments(self) -> None:
         state, ledger = self.world.state, self.world.ledger
         assert sum(ledger.values()) == 0
-        assert all(p.stage is PaymentStage.RECEIVED for p in state.payments if p.provider == MANUAL)
+        entered = (PaymentStage.RECEIVED, PaymentStage.REVERSED)
+        assert all(p.stage in entered for p in state.payments if p.provider == MANUAL)
 
     def teardown(self) -> None:
         if hasattr(self, "world"):

@@ -25,7 +25,7 @@ from services.orders.process.commands import (
     TellTakenBack,
     Unclaim,
 )
-from services.orders.process.state import MANUAL, Line, PaymentStage, Wanted
+from services.orders.process.state import MANUAL, DisputeStage, Line, PaymentStage, Refund, RefundStage, Wanted
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PAY_BY = START + timedelta(seconds=50)
@@ -34,9 +34,26 @@ LINES = tuple(Line(id=UUID(int=i), reference=f"seat-{i}", amount=100 * i) for i 
 
 @dataclass
 class Card:
+    """A payment as the bank has it."""
+
     stage: PaymentStage = PaymentStage.OPEN
     amount: int = 0
     refunded: dict[UUID, int] = field(default_factory=dict)
+    attempts: dict[tuple[UUID, int], bool] = field(default_factory=dict)
+    """Whether an attempt to refund succeeded: under one idempotency key the answer stays the same."""
+    elsewhere: dict[UUID, tuple[int, bool]] = field(default_factory=dict)
+    """Refunds made at the dashboard, and whether they stand."""
+    disputes: dict[UUID, tuple[int, DisputeStage]] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> int:
+        """By others: clerks at the dashboard, and banks."""
+        lost = sum(amount for amount, stage in self.disputes.values() if stage is not DisputeStage.WON)
+        return lost + sum(amount for amount, stands in self.elsewhere.values() if stands)
+
+    @property
+    def left(self) -> int:
+        return (self.amount if self.stage is PaymentStage.RECEIVED else 0) - sum(self.refunded.values()) - self.taken
 
 
 class World:
@@ -81,6 +98,10 @@ class World:
             self.told[type(command)] += 1
         elif isinstance(command, TellPayment) and command.what in (Money.REFUND_DUE, Money.REFUNDED):
             self.told[command.what, command.refund] += 1
+        elif isinstance(command, TellPayment) and command.came_back:
+            # It was told as done, and is told again when it is.
+            self.told[Money.REFUNDED, command.refund] -= 1
+            self.told[command.refund] = 0
         elif isinstance(command, TellRefunded):
             self.told[command.refund] += 1
         self.to_ticketing.append(command)
@@ -119,24 +140,87 @@ class World:
             card.stage = PaymentStage.CANCELLED
         self.inbox.append(self.observe(payment))
 
-    def do_refunds(self, *, failing: bool) -> None:
+    def do_refunds(self, *, failing: bool, final: bool = False) -> None:
         for refund in self.state.refunds:
-            if refund.done:
-                continue
-            if refund.payment not in self.cards:
-                # Nobody but the clerk who sends it says so, and says so once.
-                assert self.money() - refund.amount >= self.live_value(), "money was asked back while its tickets lived"
-                assert self.happen(h.RefundConfirmed(refund_id=refund.id))
-                assert not self.happen(h.RefundConfirmed(refund_id=refund.id))
-                continue
-            if failing:
-                self.inbox.append(h.RefundFailed(refund_id=refund.id, reason="try later"))
-                continue
-            card = self.cards[refund.payment]
-            card.refunded[refund.id] = refund.amount
-            assert sum(card.refunded.values()) <= card.amount
-            assert self.money() >= self.live_value(), "money went back while its tickets lived"
-            self.inbox.append(h.RefundDone(refund_id=refund.id))
+            if self.state.by_hand(refund):
+                self.send_by_hand(refund)
+            elif refund.stage is RefundStage.PENDING:
+                self._attempt(refund, failing=failing, final=final)
+
+    def _attempt(self, refund: Refund, *, failing: bool, final: bool) -> None:
+        card, attempt = self.cards[refund.payment], (refund.id, refund.failures)
+        if attempt not in card.attempts:
+            card.attempts[attempt] = not failing and refund.amount <= card.left
+            if card.attempts[attempt]:
+                assert self.money() - refund.amount >= self.live_value() or card.taken, "money went before its tickets"
+                card.refunded[refund.id] = refund.amount
+        if card.attempts[attempt]:
+            self.inbox.append(h.RefundDone(refund_id=refund.id, attempt=refund.failures))
+        else:
+            self.inbox.append(
+                h.RefundFailed(refund_id=refund.id, attempt=refund.failures, reason="refused", final=final)
+            )
+
+    def send_by_hand(self, refund: Refund) -> None:
+        """Nobody but the clerk who sends it says so, and says so once; what nobody can be sent is written off."""
+        refused = refund.stage is RefundStage.REFUSED
+        if refused and refund.amount % 200:
+            assert self.happen(h.RefundWrittenOff(refund_id=refund.id))
+        else:
+            assert self.happen(h.RefundConfirmed(refund_id=refund.id))
+        assert not self.happen(h.RefundConfirmed(refund_id=refund.id))
+        assert not self.happen(h.RefundWrittenOff(refund_id=refund.id))
+
+    def refund_fails_late(self, payment: UUID) -> None:
+        """Days after it was done: the account was closed."""
+        card = self.cards[payment]
+        for refund in self.state.refunds:
+            if refund.id in card.refunded and refund.stage is RefundStage.DONE:
+                del card.refunded[refund.id]
+                self.inbox.append(
+                    h.RefundFailed(refund_id=refund.id, attempt=refund.failures, reason="account_closed", final=True)
+                )
+                return
+
+    # Others at the provider
+
+    def _free(self, payment: UUID) -> int:
+        """Nobody is given money at the dashboard that was sent by hand already."""
+        settled = (RefundStage.SENT, RefundStage.WRITTEN_OFF)
+        by_hand = sum(r.amount for r in self.state.refunds if r.payment == payment and r.stage in settled)
+        return self.cards[payment].left - by_hand
+
+    def refund_at_dashboard(self, payment: UUID, amount: int) -> None:
+        card, amount = self.cards[payment], min(amount, self._free(payment))
+        if amount > 0:
+            card.elsewhere[UUID(int=7000 + 100 * payment.int + len(card.elsewhere))] = amount, True
+            self.others_are_seen(payment)
+
+    def refund_at_dashboard_fails(self, payment: UUID) -> None:
+        card = self.cards[payment]
+        for refund, (amount, stands) in card.elsewhere.items():
+            if stands:
+                card.elsewhere[refund] = amount, False
+                return
+
+    def open_dispute(self, payment: UUID, amount: int) -> None:
+        card, amount = self.cards[payment], min(amount, self._free(payment))
+        if amount > 0:
+            card.disputes[UUID(int=9000 + 100 * payment.int + len(card.disputes))] = amount, DisputeStage.OPEN
+            self.others_are_seen(payment)
+
+    def decide_disputes(self, payment: UUID, stage: DisputeStage) -> None:
+        card = self.cards[payment]
+        for dispute, (amount, known) in card.disputes.items():
+            if known is DisputeStage.OPEN or (known is DisputeStage.LOST and stage is DisputeStage.WON):
+                card.disputes[dispute] = amount, stage
+
+    def others_are_seen(self, payment: UUID) -> None:
+        card = self.cards[payment]
+        for refund, (amount, stands) in card.elsewhere.items():
+            self.inbox.append(h.RefundSeen(payment_id=payment, refund_id=refund, amount=amount, stands=stands))
+        for dispute, (amount, stage) in card.disputes.items():
+            self.inbox.append(h.DisputeSeen(payment_id=payment, dispute_id=dispute, amount=amount, stage=stage))
 
     # Ticketing
 
@@ -193,13 +277,13 @@ class World:
     # What must be true
 
     def money(self) -> int:
-        """At the providers and by hand, less what went back."""
+        """At the providers and by hand, less what went back; what is disputed is ours until the dispute is lost."""
         cards = sum(c.amount for c in self.cards.values() if c.stage in (PaymentStage.HELD, PaymentStage.RECEIVED))
-        back = sum(sum(c.refunded.values()) for c in self.cards.values())
-        by_hand = [p for p in self.state.payments if p.provider == MANUAL]
-        ids = {p.id for p in by_hand}
-        back_by_hand = sum(r.amount for r in self.state.refunds if r.done and r.payment in ids)
-        return cards - back + sum(p.amount for p in by_hand) - back_by_hand
+        back = sum(sum(c.refunded.values()) + c.taken for c in self.cards.values())
+        disputed = sum(a for c in self.cards.values() for a, s in c.disputes.values() if s is DisputeStage.OPEN)
+        entered = sum(p.counted for p in self.state.payments if p.provider == MANUAL)
+        sent = sum(r.amount for r in self.state.refunds if r.stage is RefundStage.SENT)
+        return cards - back + disputed + entered - sent
 
     def live_value(self) -> int:
         return sum(line.amount for line in LINES if line.reference in self.tickets)
@@ -214,11 +298,14 @@ class World:
 
     def everything_arrives(self) -> None:
         for _ in range(100):
-            for payment in self.cards:
+            for payment, card in self.cards.items():
                 self.do_wanted(payment)
                 known = self.state.payment(payment)
                 if self.webhooks or (known is not None and next_poll(known, self.now)):
                     self.inbox.append(self.observe(payment))
+                if card.disputes:
+                    self.decide_disputes(payment, DisputeStage.LOST if payment.int % 2 else DisputeStage.WON)
+                self.others_are_seen(payment)
             self.do_refunds(failing=False)
             while self.to_ticketing:
                 self.ticketing_hears()
@@ -240,12 +327,21 @@ class World:
         if self.state.stage in (FunnelStage.PAID, FunnelStage.CANCELLED):
             payable = (PaymentStage.OPEN, PaymentStage.FAILED)
             assert not any(c.stage in payable for c in self.cards.values()), "a card page stays open for ever"
-        assert self.money() == self.live_value()
+        written_off = sum(r.amount for r in self.state.refunds if r.stage is RefundStage.WRITTEN_OFF)
+        short = self.live_value() - (self.money() - written_off)
+        taken = sum(c.taken for c in self.cards.values())
+        # Only what others took can be missing, and never all of it: that ends the order.
+        assert 0 <= short <= taken
+        assert not short or self.live_value() > short
+        assert self.state.missing == (short if self.state.sold else 0)
         assert self.state.value == self.live_value()
         assert not self.state.overpaid
+        assert not self.state.due_by_hand
         assert sum(self.ledger.values()) == 0
-        assert self.ledger[Account.BUYER] == 0
-        assert self.ledger[Account.HELD] == 0
-        assert self.ledger[Account.CASH] == self.money() == -self.ledger[Account.SALES]
+        assert self.ledger[Account.BUYER] == short
+        assert self.ledger[Account.HELD] == self.ledger[Account.DISPUTED] == 0
+        assert self.ledger[Account.WRITTEN_OFF] == -written_off
+        assert self.ledger[Account.CASH] == self.money()
+        assert self.ledger[Account.SALES] == -self.live_value()
         assert self.state.received >= received
         assert all(times <= 1 for what, times in self.told.items() if what is not About.CHANGED), self.told

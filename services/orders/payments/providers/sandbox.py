@@ -13,6 +13,8 @@ import aiohttp
 
 from contracts.money import Money
 from services.orders.payments.provider import (
+    ProviderDispute,
+    ProviderDisputeStatus,
     ProviderError,
     ProviderEvent,
     ProviderPayment,
@@ -97,8 +99,12 @@ class SandboxProvider:
                 return await self.fetch(reference)
             raise
 
-    async def refund(self, reference: str, amount: Money, idempotency_key: str) -> ProviderRefund:
-        return _refund(await self._post(_path(reference, "/refunds"), {"minor": amount.minor}, idempotency_key))
+    async def refund(self, reference: str, amount: Money, idempotency_key: str, refund_id: UUID) -> ProviderRefund:
+        body = {"minor": amount.minor, "reference": str(refund_id)}
+        return _refund(await self._post(_path(reference, "/refunds"), body, idempotency_key))
+
+    async def find(self, reference: str) -> UUID | None:
+        return None  # its events always carry our id
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         event_id = standard_webhooks.verify(headers, body, self._secrets)
@@ -169,12 +175,26 @@ def _payment(answer: Mapping[str, Any]) -> ProviderPayment:
         refunded=Money(minor=answer["refunded"], currency=currency),
         reason=answer["reason"] or None,
         refunds=tuple(_refund(refund) for refund in answer["refunds"]),
+        disputes=tuple(_dispute(dispute) for dispute in answer["disputes"]),
     )
 
 
 def _refund(answer: Mapping[str, Any]) -> ProviderRefund:
     return ProviderRefund(
-        reference=answer["id"], status=ProviderRefundStatus(answer["status"]), reason=answer["reason"] or None
+        reference=answer["id"],
+        status=ProviderRefundStatus(answer["status"]),
+        amount=Money(**answer["amount"]),
+        reason=answer["reason"] or None,
+        refund_id=_uuid(answer["reference"]),
+    )
+
+
+def _dispute(answer: Mapping[str, Any]) -> ProviderDispute:
+    return ProviderDispute(
+        reference=answer["id"],
+        status=ProviderDisputeStatus(answer["status"]),
+        amount=Money(**answer["amount"]),
+        reason=answer["reason"],
     )
 
 

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 from urllib.parse import urlencode
+from uuid import UUID
 
 import aiohttp
 import stripe
@@ -119,8 +120,10 @@ class StripeProvider:
     async def fetch(self, reference: str) -> ProviderPayment:
         async with self._deadline():
             session, intent = await self._look_up(reference)
-            refunds = await self._refunds(intent) if intent and intent["status"] == "succeeded" else []
-        return payment_of(reference, session, intent, refunds)
+            settled = intent if intent and intent["status"] == "succeeded" else None
+            refunds = await self._refunds(settled) if settled else []
+            disputes = await self._disputes(settled) if settled else []
+        return payment_of(reference, session, intent, refunds, disputes)
 
     async def capture(self, reference: str, amount: Money, idempotency_key: str) -> ProviderPayment:
         async with self._deadline():
@@ -150,16 +153,24 @@ class StripeProvider:
                 return now
         return await self.fetch(reference)
 
-    async def refund(self, reference: str, amount: Money, idempotency_key: str) -> ProviderRefund:
+    async def refund(self, reference: str, amount: Money, idempotency_key: str, refund_id: UUID) -> ProviderRefund:
         async with self._deadline():
             _, intent = await self._look_up(reference)
             if intent is None:
                 raise ProviderError("nothing was received yet", retryable=False)
             refund = await self._api.refunds.create_async(
-                {"payment_intent": intent["id"], "amount": minor_of(amount), "metadata": ours(intent)},
+                {"payment_intent": intent["id"], "amount": minor_of(amount), "metadata": ours(intent, refund_id)},
                 {"idempotency_key": idempotency_key},
             )
         return refund_of(refund.to_dict())
+
+    async def find(self, reference: str) -> UUID | None:
+        """Refunds of the dashboard and disputes name the intent alone, whose page we know by its session."""
+        if not reference.startswith("pi_"):
+            return None
+        async with self._deadline():
+            _, intent = await self._look_up(reference)
+        return payment_id_in(intent or {})
 
     def parse_webhook(self, headers: Mapping[str, str], body: bytes) -> list[ProviderEvent]:
         signature = next((value for name, value in headers.items() if name.lower() == "stripe-signature"), "")
@@ -200,6 +211,14 @@ class StripeProvider:
     async def _refunds(self, intent: Mapping[str, Any]) -> list[dict[str, Any]]:
         listed = await self._api.refunds.list_async({"payment_intent": intent["id"], "limit": 100})
         return [refund.to_dict() async for refund in listed.auto_paging_iter()]
+
+    async def _disputes(self, intent: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Only asked for if its charge says that there is one: hardly any has."""
+        charge = intent.get("latest_charge")
+        if not isinstance(charge, dict) or not charge.get("disputed"):
+            return []
+        listed = await self._api.disputes.list_async({"payment_intent": intent["id"], "limit": 100})
+        return [dispute.to_dict() async for dispute in listed.auto_paging_iter()]
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from contracts.money import Money
 from services.orders.payments.provider import (
+    ProviderDispute,
+    ProviderDisputeStatus,
     ProviderError,
     ProviderPayment,
     ProviderRefund,
@@ -30,6 +32,15 @@ REFUND_STATUSES = {
 }
 
 
+DISPUTE_STATUSES = {
+    "needs_response": ProviderDisputeStatus.OPEN,
+    "under_review": ProviderDisputeStatus.OPEN,
+    "won": ProviderDisputeStatus.WON,
+    "lost": ProviderDisputeStatus.LOST,
+}
+"""The others (`warning_...`, `prevented`) are inquiries: no money was taken."""
+
+
 def minor_of(amount: Money) -> int:
     try:
         return to_stripe(amount)
@@ -42,6 +53,7 @@ def payment_of(
     session: Mapping[str, Any] | None,
     intent: Mapping[str, Any] | None,
     refunds: Sequence[Mapping[str, Any]],
+    disputes: Sequence[Mapping[str, Any]] = (),
 ) -> ProviderPayment:
     status = _status(session, intent)
     about = intent or session or {}
@@ -59,6 +71,7 @@ def payment_of(
         ),
         reason=error.get("decline_code") or error.get("code") or (intent or {}).get("cancellation_reason"),
         refunds=tuple(refund_of(refund) for refund in given_back),
+        disputes=tuple(dispute_of(d) for d in disputes if d["status"] in DISPUTE_STATUSES),
     )
 
 
@@ -86,18 +99,33 @@ def refund_of(refund: Mapping[str, Any]) -> ProviderRefund:
     return ProviderRefund(
         reference=refund["id"],
         status=REFUND_STATUSES.get(refund["status"], ProviderRefundStatus.PENDING),
+        amount=from_stripe(refund["amount"], refund["currency"]),
         reason=refund.get("failure_reason"),
+        refund_id=_uuid((refund.get("metadata") or {}).get("refund_id")),
     )
 
 
-def ours(intent: Mapping[str, Any]) -> dict[str, str]:
+def dispute_of(dispute: Mapping[str, Any]) -> ProviderDispute:
+    return ProviderDispute(
+        reference=dispute["id"],
+        status=DISPUTE_STATUSES[dispute["status"]],
+        amount=from_stripe(dispute["amount"], dispute["currency"]),
+        reason=dispute["reason"],
+    )
+
+
+def ours(intent: Mapping[str, Any], refund_id: UUID) -> dict[str, str]:
     """Metadata that marks a refund as made by us, and leads its events back to our payment."""
     ours = (intent.get("metadata") or {}).get("payment_id")
-    return {"refund_of": intent["id"], **({"payment_id": ours} if ours else {})}
+    return {"refund_of": intent["id"], "refund_id": str(refund_id), **({"payment_id": ours} if ours else {})}
 
 
 def payment_id_in(about: Mapping[str, Any]) -> UUID | None:
+    return _uuid((about.get("metadata") or {}).get("payment_id"))
+
+
+def _uuid(text: object) -> UUID | None:
     try:
-        return UUID((about.get("metadata") or {}).get("payment_id", ""))
+        return UUID(str(text))
     except ValueError:
         return None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from services.orders.process.decide import buying, ending, holds, payments, refunds, tickets
+from services.orders.process.decide import buying, ending, facts, holds, payments, refunds, tickets
 from services.orders.process.decide.dispatch import NotPossible, on
 from services.orders.process.happenings import Happening
 from services.orders.process.settle import asked_by_hand
 from services.orders.process.state import State
 from services.orders.process.steps import Decision
 
-__all__ = ["NotPossible", "buying", "decide", "ending", "holds", "payments", "refunds", "tickets"]
+__all__ = ["NotPossible", "buying", "decide", "ending", "facts", "holds", "payments", "refunds", "tickets"]
 
 
 def decide(state: State, happening: Happening) -> Decision:

@@ -8,7 +8,7 @@ from contracts.orders import FunnelStage
 from services.orders.process import happenings as h
 from services.orders.process.commands import About, Tell
 from services.orders.process.decide.dispatch import NotPossible, on
-from services.orders.process.settle import let_go
+from services.orders.process.settle import let_go, settle
 from services.orders.process.state import PAYABLE, CancelReason, State
 from services.orders.process.steps import Decision, cancel_paid, cancel_unpaid
 
@@ -28,7 +28,7 @@ def _deadline_passed(happening: h.DeadlinePassed, state: State) -> Decision:
         cancel_reason=CancelReason.EXPIRED,
         due_at=happening.grace_until if is_open else None,
     )
-    return expired, (Tell(About.EXPIRED),)
+    return settle(expired), (Tell(About.EXPIRED),)
 
 
 @on.register

@@ -16,13 +16,17 @@ from services.orders.process.commands import (
     RecordRefundFailed,
     Tell,
     TellPayment,
-    TellRefunded,
 )
 from services.orders.process.decide.dispatch import NotPossible, on
 from services.orders.process.line import Line, Return
 from services.orders.process.settle import settle
-from services.orders.process.state import CancelReason, Refund, State
-from services.orders.process.steps import Decision, take_back, taken_back
+from services.orders.process.state import GONE_BACK, CancelReason, Refund, RefundStage, State
+from services.orders.process.steps import Decision, came_back, given_back, take_back, taken_back
+
+MOST_FAILURES = 5
+"""Attempts of one refund that a provider may refuse before people send it by hand."""
+TRIED = (RefundStage.PENDING, RefundStage.DONE, RefundStage.WITHDRAWN)
+"""Attempts under way, and those that may still fail after they were done."""
 
 
 @on.register
@@ -68,49 +72,68 @@ def _part(line: Line, asked: h.PartAsked, request: UUID) -> Return:
 
 @on.register
 def _refund_done(happening: h.RefundDone, state: State) -> Decision:
-    refund = next((r for r in state.refunds if r.id == happening.refund_id), None)
-    return (state, ()) if refund is None or refund.done else _given_back(state, refund)
+    refund = state.refund(happening.refund_id)
+    if refund is None or refund.stage in (*GONE_BACK, RefundStage.WRITTEN_OFF) or happening.attempt != refund.failures:
+        return state, ()
+    state, commands = given_back(state, refund, RefundStage.DONE)
+    return settle(state), commands
 
 
 @on.register
 def _refund_confirmed(happening: h.RefundConfirmed, state: State) -> Decision:
-    """What a provider sends back, the provider confirms."""
-    refund = next((r for r in state.refunds if r.id == happening.refund_id), None)
+    """What a provider sends back, the provider confirms; what it refused for good, people send."""
+    return given_back(state, _by_hand(state, happening.refund_id), RefundStage.SENT)
+
+
+@on.register
+def _refund_written_off(happening: h.RefundWrittenOff, state: State) -> Decision:
+    refund = _by_hand(state, happening.refund_id)
+    return state.with_refund(replace(refund, stage=RefundStage.WRITTEN_OFF)), (
+        Post(
+            debit=Account.BUYER,
+            credit=Account.WRITTEN_OFF,
+            amount=refund.amount,
+            why="written off",
+            payment=refund.payment,
+        ),
+        TellPayment(what=Money.REFUND_WRITTEN_OFF, payment=refund.payment, amount=refund.amount, refund=refund.id),
+        Tell(About.CHANGED),
+    )
+
+
+def _by_hand(state: State, refund_id: UUID) -> Refund:
+    refund = state.refund(refund_id)
+    if refund is not None and (refund.done or refund.stage is RefundStage.WRITTEN_OFF):
+        raise NotPossible("The refund was already settled.")
     if refund is None or not state.by_hand(refund):
         raise NotPossible("No money of the order goes back by hand under this id.")
-    if refund.done:
-        raise NotPossible("The refund was already confirmed.")
-    return _given_back(state, refund)
-
-
-def _given_back(state: State, refund: Refund) -> Decision:
-    state = _with_refund(state, replace(refund, done=True))
-    full = state.received == state.refunded and state.value == 0
-    is_surplus = state.stage is FunnelStage.PAID and not refund.line_ids
-    return state, (
-        Post(debit=Account.BUYER, credit=Account.CASH, amount=refund.amount, why="refunded", payment=refund.payment),
-        TellPayment(
-            what=Money.REFUNDED,
-            payment=refund.payment,
-            amount=refund.amount,
-            refund=refund.id,
-            reason="surplus" if is_surplus else state.cancel_reason or CancelReason.REFUNDED,
-        ),
-        Tell(About.CHANGED)
-        if is_surplus
-        else TellRefunded(refund=refund.id, amount=refund.amount, line_ids=refund.line_ids, full=full),
-    )
+    return refund
 
 
 @on.register
 def _refund_failed(happening: h.RefundFailed, state: State) -> Decision:
-    """The provider refused; the money is still owed, so it is tried again under another idempotency key."""
-    refund = next((r for r in state.refunds if r.id == happening.refund_id), None)
-    if refund is None or refund.done:
+    """The money is still owed: it is tried again under another idempotency key, or by hand once that is of no use."""
+    refund = state.refund(happening.refund_id)
+    if refund is None or happening.attempt != refund.failures or refund.stage not in TRIED:
         return state, ()
-    failed = RecordRefundFailed(refund=refund.id, payment=refund.payment, amount=refund.amount, reason=happening.reason)
-    return _with_refund(state, replace(refund, failures=refund.failures + 1)), (failed,)
-
-
-def _with_refund(state: State, refund: Refund) -> State:
-    return replace(state, refunds=tuple(refund if r.id == refund.id else r for r in state.refunds))
+    was_done = refund.stage is RefundStage.DONE
+    failures = refund.failures + 1
+    for_good = happening.final or was_done or failures >= MOST_FAILURES
+    stage = refund.stage
+    if stage is not RefundStage.WITHDRAWN:
+        stage = RefundStage.REFUSED if for_good else RefundStage.PENDING
+    state = state.with_refund(replace(refund, failures=failures, stage=stage))
+    if was_done:
+        return settle(state), came_back(refund, happening.reason)
+    if stage is RefundStage.REFUSED:
+        told = TellPayment(
+            what=Money.REFUND_FAILED,
+            payment=refund.payment,
+            amount=refund.amount,
+            refund=refund.id,
+            reason=happening.reason,
+        )
+        return settle(state), (told, Tell(About.CHANGED))
+    return state, (
+        RecordRefundFailed(refund=refund.id, payment=refund.payment, amount=refund.amount, reason=happening.reason),
+    )
