@@ -24,7 +24,8 @@ from chassis import postgres
 from chassis.db import NAMING
 from chassis.errors import is_passing
 from chassis.logging import configure, get_logger
-from chassis.migrations import protect
+from chassis.migrations import protect, unsee
+from chassis.walls import views
 from contracts.envelope import Event, EventData
 from services.reporting import archive, projection
 from services.reporting.models import PROJECTIONS
@@ -148,10 +149,16 @@ async def _refuse_fewer(connection: AsyncConnection) -> None:
 
 
 async def _exchange(connection: AsyncConnection) -> None:
+    statements = _Statements()
+    for table in PROJECTIONS:
+        unsee(statements, table.name)
+    for statement in statements.collected:
+        await connection.execute(text(statement))
     for table in PROJECTIONS:
         await connection.execute(text(f"DROP TABLE public.{table.name}"))
         await connection.execute(text(f"ALTER TABLE {SCHEMA}.{table.name} SET SCHEMA public"))
     await connection.execute(text(f"DROP SCHEMA {SCHEMA}"))
+    await connection.exec_driver_sql(views("reporting"))
 
 
 async def _apply(connection: AsyncConnection, position: int, end: int, done: Rebuilt) -> int:
