@@ -13,7 +13,16 @@ from services.orders.process import happenings as h
 from services.orders.process.commands import TellRefunded
 from services.orders.process.line import LineState
 from services.orders.process.settle import hold_returned, observe
-from services.orders.process.state import MANUAL, CancelReason, Payment, PaymentStage, Refund, State, Wanted
+from services.orders.process.state import (
+    MANUAL,
+    CancelReason,
+    Payment,
+    PaymentStage,
+    Refund,
+    RefundStage,
+    State,
+    Wanted,
+)
 from tests.orders.process.histories import (
     AFTER_GRACE,
     CANCEL,
@@ -107,14 +116,16 @@ def test_what_counts_as_money(stage: PaymentStage, wanted: Wanted | None) -> Non
     assert payment(stage, wanted).counted == (350 if counts else 0)
 
 
-def test_only_what_came_by_hand_and_has_not_gone_back_is_due_by_hand() -> None:
+def test_what_came_by_hand_and_what_was_refused_is_due_by_hand_until_it_has_gone() -> None:
     by_hand, by_card = payment(GOT, provider=MANUAL), payment(GOT, id=Q)
     refunds = [
-        Refund(id=UUID(int=n), payment=id, amount=10**n, done=done)
-        for n, (id, done) in enumerate(((P, False), (P, True), (Q, False), (Q, True), (R, False), (P, False)))
+        Refund(id=UUID(int=n), payment=id, amount=10**n, stage=stage)
+        for n, (id, stage) in enumerate((id, stage) for id in (P, Q, R) for stage in RefundStage)
     ]
     state = State(payments=(by_hand, by_card), refunds=tuple(refunds))
-    assert state.due_by_hand == 10**0 + 10**5
+    due = [(r.payment, r.stage) for r in refunds if state.by_hand(r)]
+    assert due == [(P, RefundStage.PENDING), *((id, RefundStage.REFUSED) for id in (P, Q, R))]
+    assert state.due_by_hand == sum(r.amount for r in refunds if (r.payment, r.stage) in due)
 
 
 def test_a_refund_pays_back_what_no_other_has() -> None:
