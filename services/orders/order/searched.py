@@ -33,7 +33,7 @@ async def keep_searchable(session: AsyncSession, order: Order) -> None:
 def _words(order: Order) -> str:
     people = {(line.participant_name, line.participant_email, line.participant_phone) for line in order.lines}
     people.add((order.customer_name, order.customer_email, order.customer_phone))
-    references = [payment.reference for payment in order.payments if payment.reference]
+    references = [text for payment in order.payments for text in (payment.reference, payment.receipt) if text]
     if not any(name for name, _, _ in people) and not references:
         return ""
     names, emails, phones = zip(*sorted(people, key=str), strict=True)

@@ -40,7 +40,7 @@ class Payment(Base):
     wanted_since: Mapped[datetime | None]
     disputes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     """What buyers asked their banks for: id, amount, stage, reason, and when each stage was heard of."""
-    receipt: Mapped[str | None] = mapped_column(index=True)
+    receipt: Mapped[str | None]
     """Of money that staff took: the reference of the transfer, or the number of the receipt."""
     value_date: Mapped[date | None]
     """The day on which the bank booked it, or it was put into the cash desk."""

@@ -21,7 +21,6 @@ def upgrade() -> None:
     op.add_column("payments", sa.Column("receipt", sa.Text()))
     op.add_column("payments", sa.Column("value_date", sa.Date()))
     op.add_column("payments", sa.Column("account", sa.Text()))
-    op.create_index(op.f("ix_payments_receipt"), "payments", ["receipt"])
     op.add_column("orders", sa.Column("disputed", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("orders", sa.Column("missing", sa.BigInteger(), server_default="0", nullable=False))
     op.create_index("ix_orders_disputed", "orders", ["organisation"], postgresql_where=sa.text("disputed > 0"))
