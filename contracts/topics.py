@@ -52,7 +52,9 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic("accounts.account", "gateway", ("orders", "ticketing", "crm"), partitions=6, retention=NAMES, names=True),
     Topic("accounts.letter", "gateway", ("notifications",), retention=DAY, names=True, internal=True),
-    Topic("ticketing.show", "ticketing", ("gateway", "ticketing", "notifications", "reporting"), partitions=6),
+    Topic(
+        "ticketing.show", "ticketing", ("gateway", "orders", "ticketing", "notifications", "reporting"), partitions=6
+    ),
     Topic("ticketing.hold", "ticketing", ("gateway", "ticketing", "orders"), retention=WEEK),
     Topic(
         "ticketing.ticket",
