@@ -65,6 +65,8 @@ def build(settings: Settings) -> Consumer:
     @consumer.on(TicketsVoided)
     async def voided(session: AsyncSession, event: Event[TicketsVoided]) -> None:
         await known.learn_voided(session, event, owner(event))
+        customer = await known.customer(session, event.data.order_id)
+        await announce(session, owner(event), occasions.tickets_voided(event.data, customer), settings, at=event.time)
 
     @consumer.on(EnrolmentOpened)
     async def enrolled(session: AsyncSession, event: Event[EnrolmentOpened]) -> None:

@@ -26,9 +26,12 @@ from contracts.orders import (
     PaymentMethod,
     PaymentRefundDue,
 )
-from contracts.ticketing import Ticket, TicketDocument, TicketsIssued
+from contracts.ticketing import Ticket, TicketDocument, TicketsIssued, TicketsVoided
 from services.notifications.letters import Template
 from services.notifications.messages import Draft, Person
+
+
+TICKETS = (LineKind.SEAT, LineKind.PLACE)
 
 
 def tickets_issued(event: TicketsIssued) -> list[Draft]:
@@ -115,6 +118,9 @@ def order_cancelled(event: OrderCancelled) -> list[Draft]:
         return []
     together: dict[object, tuple[Person, list[OrderLine]]] = {}
     for line in event.lines:
+        if line.given and line.returned >= line.quantity and line.kind in TICKETS:
+            # Its holder was told when it became void.
+            continue
         person = _participant(line, event)
         together.setdefault(person.reach() or person, (person, []))[1].append(line)
     return [
@@ -125,10 +131,41 @@ def order_cancelled(event: OrderCancelled) -> list[Draft]:
             order_id=event.order_id,
             params={
                 **_order(event, lines),
-                "tickets": any(line.kind is LineKind.SEAT for line in lines),
+                "tickets": any(line.kind in TICKETS for line in lines),
             },
         )
         for person, lines in together.values()
+    ]
+
+
+def tickets_voided(event: TicketsVoided, customer: Person | None) -> list[Draft]:
+    """Tells each holder that the ticket is void, whatever the cause.
+
+    Of a cancelled order all hear by `order_cancelled`, and the buyer of a refund by `order_refunded`.
+    """
+    if event.reason == "cancelled":
+        return []
+    together: dict[object, tuple[Person, list[Ticket]]] = {}
+    for ticket in event.tickets:
+        person = Person(ticket.holder.name, ticket.holder.email, ticket.holder.phone)
+        together.setdefault(person.reach() or person, (person, []))[1].append(ticket)
+    if event.reason == "refunded" and customer is not None:
+        together.pop(customer.reach(), None)
+    return [
+        Draft(
+            template=Template.ORDER_CANCELLED,
+            transition=f"{event.request_id}:{event.hold_id or event.order_id}",
+            to=person,
+            order_id=event.order_id,
+            params={
+                "title": event.show_name,
+                "starts_at": event.starts_at.isoformat(),
+                "lines": [{"title": ticket.label, "total": _money(ticket.price)} for ticket in tickets],
+                "tickets": True,
+                "whole": False,
+            },
+        )
+        for person, tickets in together.values()
     ]
 
 

@@ -135,10 +135,14 @@ class Story:
     def expired(self) -> Event[Any]:
         return self._order(OrderExpired, FunnelStage.CANCELLED, PaymentStatus.NOT_PAID)
 
-    def cancelled(self, *, was_paid: bool) -> Event[Any]:
+    def cancelled(self, *, was_paid: bool, void: Sequence[int] = ()) -> Event[Any]:
+        """`void`: lines whose ticket was taken back before, counted from one."""
+        lines = tuple(
+            line.model_copy(update={"given": 1, "returned": int(n in void)}) for n, line in enumerate(self.lines, 1)
+        )
         status = PaymentStatus.MONEY_RECEIVED if was_paid else PaymentStatus.NOT_PAID
         return self._order(
-            OrderCancelled, FunnelStage.CANCELLED, status, was_paid=was_paid, reason="asked by the customer"
+            OrderCancelled, FunnelStage.CANCELLED, status, was_paid=was_paid, reason="asked by the customer", lines=lines
         )
 
     def refund_due(self, minor: int) -> Event[Any]:
@@ -193,7 +197,7 @@ class Story:
             )
         )
 
-    def voided(self, *numbers: int) -> Event[Any]:
+    def voided(self, *numbers: int, reason: str = "cancelled", request: UUID | None = None) -> Event[Any]:
         """The tickets of some seats, counted from one; all of them without any."""
         return self._event(
             TicketsVoided(
@@ -202,8 +206,8 @@ class Story:
                 show_name="Лісова пісня",
                 starts_at=self.starts_at,
                 tickets=tuple(self.tickets[n - 1] for n in numbers) or self.tickets,
-                reason="cancelled",
-                request_id=uuid4(),
+                reason=reason,
+                request_id=request or uuid4(),
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from aiohttp import web
@@ -133,6 +134,30 @@ async def test_participants_without_an_address_are_told_through_the_buyer(office
     told = {message.recipient: message for message in await office.messages(template="order_cancelled")}
     assert set(told) == {"olena@example.com", "taras@example.com", story.customer.email}
     assert len(told[story.customer.email].params["lines"]) == 2
+
+
+async def test_whoever_holds_a_refunded_ticket_hears_of_it(office: Office):
+    """The buyer, who holds one too, hears by the letter about the money."""
+    buyer = Customer(name="Лариса", email="larysa@example.com")
+    guests = (OLENA, TARAS, Participant(name=buyer.name, email=buyer.email))
+    story, request = office.story(guests=guests, customer=buyer, locale="en"), uuid4()
+    await office.hear_organisation()
+    await office.hear(story.paid(), story.issued())
+    for _ in range(2):
+        await office.hear(story.voided(1, 3, reason="refunded", request=request))
+    (told,) = await office.messages(template="order_cancelled")
+    assert told.recipient == "olena@example.com"
+    await office.deliver()
+    (mail,) = [mail for mail in office.smtp.to("olena@example.com") if "cancelled" in mail["Subject"]]
+    assert mail["Subject"] == "Your ticket is cancelled: Лісова пісня"
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert "has been cancelled" not in body.get_content(), "the order lives"
+    assert "no longer valid" in body.get_content()
+    # When the rest is cancelled, who has no ticket any more is not told again.
+    await office.hear(story.voided(2, reason="cancelled"), story.cancelled(was_paid=True, void=(1, 3)))
+    told_again = await office.messages(template="order_cancelled")
+    assert sorted(message.recipient or "" for message in told_again) == ["olena@example.com", "taras@example.com"]
 
 
 async def test_a_cancelled_course_speaks_of_the_order_and_not_of_tickets(office: Office):
