@@ -30,7 +30,6 @@ from contracts.ticketing import Ticket, TicketDocument, TicketsIssued, TicketsVo
 from services.notifications.letters import Template
 from services.notifications.messages import Draft, Person
 
-
 TICKETS = (LineKind.SEAT, LineKind.PLACE)
 
 

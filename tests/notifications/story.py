@@ -142,7 +142,12 @@ class Story:
         )
         status = PaymentStatus.MONEY_RECEIVED if was_paid else PaymentStatus.NOT_PAID
         return self._order(
-            OrderCancelled, FunnelStage.CANCELLED, status, was_paid=was_paid, reason="asked by the customer", lines=lines
+            OrderCancelled,
+            FunnelStage.CANCELLED,
+            status,
+            was_paid=was_paid,
+            reason="asked by the customer",
+            lines=lines,
         )
 
     def refund_due(self, minor: int) -> Event[Any]:
