@@ -101,6 +101,11 @@ def _seats_operation() -> dict[str, Any]:
             "seats": {"type": "object", "additionalProperties": state},
             "states": {"type": "string", "description": "One letter per seat, in the plan's order"},
             "legend": {"type": "object", "additionalProperties": state},
+            "yours": {
+                "type": "array",
+                "items": text,
+                "description": "Seats that the caller holds, known by their account or by Hold-Token",
+            },
             "areas": {"type": "array", "items": area, "description": "How many places of each area are left"},
         },
     }
@@ -115,6 +120,7 @@ def _seats_operation() -> dict[str, Any]:
             _SHOW_ID,
             form,
             {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
+            {"name": "Hold-Token", "in": "header", "schema": {"type": "string"}},
         ],
         "responses": {
             "200": {"description": "The seats", "content": {"application/json": {"schema": body}}},

@@ -44,7 +44,7 @@ class ConfirmFirst(Conflict):
 
 
 class SeatsTaken(Conflict):
-    """`seats` are those of the request that somebody else has."""
+    """`seats` are those of the request that are held or sold; `yours` those of them that the caller holds."""
 
     slug, title = "seats-taken", "Some of the seats are taken"
 

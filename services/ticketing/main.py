@@ -22,6 +22,7 @@ from services.ticketing.holds import expiry
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.tokens import HoldTokens
+from services.ticketing.holds.yours import Holders
 from services.ticketing.metrics import LAPSED_SECONDS
 from services.ticketing.retention import rules
 from services.ticketing.settings import Settings
@@ -76,7 +77,10 @@ def create(settings: Settings | None = None) -> FastAPI:
         cache_bytes=settings.document_cache_bytes,
     )
     app.state.seat_maps = SeatMaps(app.state.db, board, settings.seatmap_refresh_seconds, settings.seats_in_memory)
-    app.state.box_office = BoxOffice(app.state.db, settings, board, app.state.seat_maps, quotes, tokens)
+    app.state.holders = Holders(app.state.db, tokens)
+    app.state.box_office = BoxOffice(
+        app.state.db, settings, board, app.state.seat_maps, quotes, tokens, app.state.holders
+    )
     document_hot_routes(app)
     return app
 

@@ -32,6 +32,7 @@ from services.ticketing.errors import (
 )
 from services.ticketing.holds.place import BoxOffice
 from services.ticketing.holds.wanted import Wanted, parse
+from services.ticketing.holds.yours import HEADER
 
 MOST_BYTES = 128 * 1024
 """2,000 seats of a group, with ids as long as UUIDs."""
@@ -66,7 +67,7 @@ class PlaceHold:
         show_id, hold_id, wanted = _parse(scope["path_params"]["show_id"], await _body(receive))
         box_office: BoxOffice = scope["app"].state.box_office
         try:
-            new, content = await box_office.place(show_id, hold_id, wanted, caller)
+            new, content = await box_office.place(show_id, hold_id, wanted, caller, _token(scope))
         except Exception:
             # For what is logged of it; there is nothing to log of a hold that succeeds.
             context.bind(order_id=hold_id, show_id=show_id)
@@ -82,6 +83,11 @@ async def _body(receive: Receive) -> bytes:
         raise HoldInvalid("The body ended early.")
     body: bytes = message["body"]
     return body
+
+
+def _token(scope: Scope) -> str | None:
+    found: bytes | None = next((value for name, value in scope["headers"] if name == HEADER), None)
+    return None if found is None else found.decode("latin-1")
 
 
 def _parse(show: str, raw: bytes) -> tuple[UUID, UUID, Wanted]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -40,6 +41,7 @@ from services.ticketing.holds.quotes import Quotes
 from services.ticketing.holds.requests import Answer, Granted, Refused, Request
 from services.ticketing.holds.tokens import HoldTokens
 from services.ticketing.holds.wanted import Wanted, must_be_offered, priced
+from services.ticketing.holds.yours import Holders
 from services.ticketing.settings import Settings
 from services.ticketing.shows.board import Board
 from services.ticketing.shows.layout import Layout
@@ -63,6 +65,7 @@ class BoxOffice:
         seat_maps: SeatMaps,
         quotes: Quotes,
         tokens: HoldTokens,
+        holders: Holders,
     ) -> None:
         self._settings = settings
         self._board = board
@@ -71,6 +74,7 @@ class BoxOffice:
         self._tokens = tokens
         self._expiry = Expiry(db)
         self._seat_maps = seat_maps
+        self._holders = holders
         self._lanes = [
             Lane(
                 db.pin,
@@ -104,8 +108,11 @@ class BoxOffice:
             for lane in self._lanes:
                 lane.fail_overdue()
 
-    async def place(self, show_id: UUID, hold_id: UUID, wanted: Wanted, caller: Caller) -> tuple[bool, bytes]:
-        """Whether the hold is new, and what the buyer is told, in JSON.
+    async def place(
+        self, show_id: UUID, hold_id: UUID, wanted: Wanted, caller: Caller, token: str | None = None
+    ) -> tuple[bool, bytes]:
+        """Whether the hold is new, and what the buyer is told, in JSON. `token` is of a hold that they have already:
+        who is refused is told which seats are theirs.
 
         Raises `NoSuchShow`, `SeatsTaken`, `PlacesTaken`, `NotTogether`, `NotYourHold`, `ShowNotOnSale`,
         `SeatsNotForSale`, `HoldInvalid`, `TooManySeats`, `TooManyHeld`, `OtherHoldHasThisId`, `HoldEnded`,
@@ -123,7 +130,8 @@ class BoxOffice:
                 known, layout = layout, await self._board.reload(show_id)
                 if answer.why == "stale" or layout.version != known.version:
                     continue
-            raise _problem(answer, layout)
+            yours = await self._holders.among(caller, token, show_id, answer.seats) if answer.why == "taken" else []
+            raise _problem(answer, layout, yours)
         raise OutcomeUnknown("The show is being changed at this moment. Try again.")
 
     def describe(self, layout: Layout, hold_id: UUID, granted: Granted) -> bytes:
@@ -192,16 +200,23 @@ def _seconds(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def _labels(layout: Layout, seats: Sequence[str]) -> str:
+    return "; ".join(layout.offers[seat].label for seat in seats[:10] if seat in layout.offers)
+
+
 def _begun(layout: Layout) -> bool:
     """By our own clock: for words and for a look less. What is sold, the database's clock decides."""
     return layout.starts_at <= datetime.now(UTC)
 
 
-def _problem(refused: Refused, layout: Layout) -> Exception:
+def _problem(refused: Refused, layout: Layout, yours: Sequence[str] = ()) -> Exception:
     match refused.why:
         case "taken":
-            labels = "; ".join(layout.offers[seat].label for seat in refused.seats[:10] if seat in layout.offers)
-            return SeatsTaken(f"Somebody else has {labels}. Choose other seats.", seats=list(refused.seats))
+            others = [seat for seat in refused.seats if seat not in yours]
+            said = f"Somebody else has {_labels(layout, others)}. Choose other seats." if others else ""
+            if yours:
+                said += f" You hold {_labels(layout, yours)} already."
+            return SeatsTaken(said.strip(), seats=list(refused.seats), yours=list(yours))
         case "apart":
             return NotTogether(
                 f"There are not so many seats together; {refused.most} are. Ask for fewer, or choose them apart.",

@@ -98,7 +98,9 @@ class Request:
     def __post_init__(self) -> None:
         self.keys = tuple([seat.seat for seat in self.seats])
         self.text_id = str(self.hold_id)
-        self.units = len(self.seats) + sum([each.quantity for each in self.places])
+        self.units = len(self.seats)
+        if self.places:
+            self.units += sum([each.quantity for each in self.places])
         self.asked = mark(self.seats, self.places)
         if self.best is not None:
             self.units, self.asked = self.best.quantity, repr(self.best)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -18,11 +17,11 @@ from services.ticketing.shows.best import Best
 from services.ticketing.shows.layout import Layout, Offer, Places
 
 NAMED = 10
+WAYS = ("seats", "items", "best")
 SAID = ("channel", "name", "note")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A seat, or some places of an area."""
 
     item: str
@@ -32,8 +31,7 @@ class Item:
     quantity: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """All of a request, as it was sent."""
 
     items: Sequence[Item]
@@ -84,27 +82,28 @@ T = TypeVar("T", bound=Body)
 
 def parse(body: dict[str, Any]) -> Wanted:
     """What the body of a request wants: `seats` or `items`, and what the desk says of it. Raises `HoldInvalid`."""
-    named = [name for name in ("seats", "items", "best") if body.get(name) is not None]
-    if len(named) != 1:
+    if sum([body.get(way) is not None for way in WAYS]) != 1:
         raise HoldInvalid("Say what you want, once: `seats`, `items` or `best`.")
-    listed = body[named[0]]
-    best = None
-    if named[0] == "best":
-        best, listed = _model(BestIn, listed).best, []
-    elif not isinstance(listed, list) or not listed:
-        raise HoldInvalid(f"`{named[0]}` must be a list that names at least one.")
-    if best is not None:
+    seats, wanted = body.get("seats"), body.get("best")
+    if seats is not None:
+        if not _is_list(seats) or not all(type(seat) is str for seat in seats):
+            raise HoldInvalid("`seats` must be a list of seat ids, at least one.")
+        items = [Item(seat) for seat in seats]
+    elif wanted is not None:
         items = []
-    elif named[0] == "seats":
-        if not all(isinstance(seat, str) for seat in listed):
-            raise HoldInvalid("`seats` must be a list of seat ids.")
-        items = [Item(seat) for seat in listed]
+    elif _is_list(body["items"]):
+        items = [_item(each) for each in body["items"]]
     else:
-        items = [_item(each) for each in listed]
+        raise HoldInvalid("`items` must be a list that names at least one.")
+    best = None if wanted is None else _model(BestIn, wanted).best
     if body.keys().isdisjoint(SAID):
         return Wanted(items, best)
     said = _model(_Said, body)
     return Wanted(items, best, said.channel, said.name, said.note)
+
+
+def _is_list(value: Any) -> bool:
+    return type(value) is list and bool(value)
 
 
 def _model(kind: type[T], body: Any) -> T:
@@ -131,9 +130,23 @@ def priced(layout: Layout, wanted: Sequence[Item], limit: int) -> tuple[tuple[Of
 
     Raises `TooManySeats`, `HoldInvalid`, `SeatsNotForSale`, and `ShowNotOnSale` for a draft.
     """
-    units = sum(item.quantity for item in wanted)
+    units = sum([item.quantity for item in wanted])
     if units > limit:
         raise TooManySeats(f"At most {limit} can be held at once; you asked for {units}.", limit=limit)
+    usual = _at_the_usual_fare(layout, wanted)
+    return _chosen(layout, wanted) if usual is None else (usual, ())
+
+
+def _at_the_usual_fare(layout: Layout, wanted: Sequence[Item]) -> tuple[Offer, ...] | None:
+    """What nearly all want: some seats, each once. None for anything else."""
+    offers = layout.offers
+    names = [name for name, fare, quantity in wanted if fare is None and quantity == 1 and name in offers]
+    if len(names) != len(wanted) or (len(names) > 1 and len(set(names)) != len(names)):
+        return None
+    return tuple([offers[name] for name in sorted(names)])
+
+
+def _chosen(layout: Layout, wanted: Sequence[Item]) -> tuple[tuple[Offer, ...], tuple[Places, ...]]:
     offers = layout.offers
     seats = [item for item in wanted if item.item in layout.places]
     others = [item for item in wanted if item.item not in layout.places] if len(seats) < len(wanted) else []
@@ -180,7 +193,7 @@ def _not_for_sale(layout: Layout, missing: list[str]) -> Exception:
 
 def mark(seats: Sequence[Offer], places: Sequence[Places]) -> str:
     """The same for the same seats, places and fares, in whatever form and order they were asked for."""
-    text = "\x1f".join(
-        [*(f"{seat.seat}\x1e{seat.fare}" for seat in seats), *(f"{p.area}\x1e{p.fare}\x1e{p.quantity}" for p in places)]
-    )
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    named = [f"{seat.seat}\x1e{seat.fare}" for seat in seats]
+    if places:
+        named += [f"{each.area}\x1e{each.fare}\x1e{each.quantity}" for each in places]
+    return hashlib.blake2b("\x1f".join(named).encode(), digest_size=12).hexdigest()

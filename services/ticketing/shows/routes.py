@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import select
@@ -24,6 +26,7 @@ from chassis.problems import Invalid, Unauthorised, Unavailable, raises
 from contracts.ticketing import ShowStatus
 from services.ticketing.errors import ConfirmFirst, DateIsPast, NoSuchHall, NoSuchShow, PriceZonesRefused, ShowClosed
 from services.ticketing.halls.tables import Hall
+from services.ticketing.holds.yours import Holders
 from services.ticketing.roles import EDITORS, READERS
 from services.ticketing.schemas import FIRST_YEAR, LAST_YEAR, Moment
 from services.ticketing.shows import commands, queries
@@ -237,7 +240,7 @@ async def read_statistics(
 
 @raises(NoSuchShow, Invalid, Unauthorised, Unavailable)
 async def read_seats(request: Request) -> Response:
-    """The state of every seat of the hall, from memory."""
+    """The state of every seat of the hall, from memory, and which of them the caller holds."""
     caller = await caller_of(request.scope)
     try:
         show_id = UUID(request.path_params["show_id"])
@@ -246,10 +249,17 @@ async def read_seats(request: Request) -> Response:
     maps: SeatMaps = request.app.state.seat_maps
     layout, view = await maps.view(show_id)
     queries.must_be_visible(layout, _own(caller))
-    headers = {"ETag": view.etag, "Cache-Control": "no-cache"}
-    if _matches(request, view.etag):
-        return Response(status_code=304, headers=headers)
     body = view.compact if request.query_params.get("format") == "compact" else view.full
+    tag, cache = view.etag, "no-cache"
+    holders: Holders = request.app.state.holders
+    holds = await holders.holds_of(caller, request.headers.get("hold-token"), show_id)
+    if holds is not None:
+        yours = orjson.dumps(maps.held_by(show_id, holds))
+        body = body[:-1] + b',"yours":' + yours + b"}"
+        tag, cache = f'"{hashlib.blake2b(tag.encode() + yours, digest_size=12).hexdigest()}"', "private, no-cache"
+    headers = {"ETag": tag, "Cache-Control": cache}
+    if _matches(request, tag):
+        return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 
 

@@ -183,6 +183,11 @@ class SeatMaps:
         found = await self._current(show_id)
         return found.layout, found.view()
 
+    def held_by(self, show_id: UUID, holds: set[UUID]) -> list[str]:
+        """The seats that some holds have, as far as they are in memory."""
+        found = self._maps.get(show_id)
+        return sorted(seat for seat, hold in found.holds.items() if hold in holds) if found and holds else []
+
     async def ready(self, show_id: UUID) -> None:
         """Knows the seats as they are now, to choose from. Raises `NoSuchShow`."""
         await self._current(show_id)
