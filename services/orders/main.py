@@ -12,6 +12,7 @@ from chassis.keys import KeySet
 from services.orders.buying.routes import router as buying
 from services.orders.catalogue.routes import router as catalogue
 from services.orders.consumers import consumer
+from services.orders.desk.entry_routes import router as entries
 from services.orders.desk.routes import router as desk
 from services.orders.desk.table_routes import router as tables
 from services.orders.measures import measure_jobs
@@ -26,7 +27,7 @@ from services.orders.payments.routes import router as payments
 from services.orders.retention import rules
 from services.orders.settings import Settings
 
-ROUTERS = (tables, desk, buying, payments, catalogue)
+ROUTERS = (tables, desk, entries, buying, payments, catalogue)
 """Fixed paths before those with an id in them."""
 
 

@@ -145,10 +145,18 @@ async def test_the_history_says_who_was_called_what_before(stage: Stage) -> None
 
 
 @pytest.mark.shows("ORD-54")
-async def test_deleted_orders_leave_the_lists_and_keep_their_money(stage: Stage) -> None:
+async def test_deleted_orders_leave_the_lists_once_their_money_is_back(stage: Stage) -> None:
     card = await stage.buy()
-    version = (await stage.card(card["id"]))["version"]
-    assert (await stage.staff("DELETE", f"/orders/{card['id']}", version=version)).status == 204
+    assert "delete" not in card["actions"]
+    refused = await stage.staff("DELETE", f"/orders/{card['id']}", version=card["version"])
+    assert (refused.status, refused.json["detail"]) == (
+        409,
+        "The order has tickets or money. Cancel or refund it first.",
+    )
+    await stage.staff("POST", f"/orders/{card['id']}/refunds", json={})
+    card = await stage.order_becomes(card["id"], payment_status="money_refunded")
+    assert "delete" in card["actions"]
+    assert (await stage.staff("DELETE", f"/orders/{card['id']}", version=card["version"])).status == 204
     assert await listed(stage, "?all=true") == []
     assert (await stage.card(card["id"]))["payments"]
     history = (await stage.staff("GET", f"/orders/{card['id']}/history")).json["items"]

@@ -19,15 +19,8 @@ from services.orders.order.tables import Note, Order
 from services.orders.order.told import order_fields
 from services.orders.payments.tables import Refund
 from services.orders.process import happenings as h
-from services.orders.process.state import CancelReason, Delivery
+from services.orders.process.state import CancelReason, Delivery, PaymentStage
 from services.orders.settings import Settings
-
-
-async def mark_paid(session: AsyncSession, order: Order, cause: Cause, reference: str | None = None) -> None:
-    """Staff have the money: writes a manual payment; tickets follow (ORD-48, ORD-51). Raises `NotPossibleNow`."""
-    details = {"reference": reference} if reference else {}
-    await happen(session, order, h.MarkedPaid(payment_id=uuid7(), at=datetime.now(UTC)), cause)
-    record(session, order, "marked_paid", cause, **details)
 
 
 async def cancel_order(session: AsyncSession, order: Order, reason: CancelReason, cause: Cause, note: str = "") -> None:
@@ -119,12 +112,15 @@ async def add_note(session: AsyncSession, order: Order, text: str, cause: Cause)
 
 
 async def delete_order(session: AsyncSession, order: Order, cause: Cause) -> None:
-    """Out of the lists, with an audit record; its payments remain (ORD-54, GAP-21). Raises `NotPossibleNow`.
+    """Out of the lists, with an audit record (ORD-54, GAP-21). Raises `NotPossibleNow` while it has tickets or money.
 
     An order that awaits payment is cancelled first, so that its seats are free and no card page stays open.
     """
     if order.deleted_at is not None:
         raise NotPossibleNow("The order was already deleted.")
+    held = any(payment.stage == PaymentStage.HELD for payment in order.payments)
+    if order.stage == FunnelStage.PAID or order.paid > order.refunded or order.disputed or held:
+        raise NotPossibleNow("The order has tickets or money. Cancel or refund it first.", stage=order.stage)
     if order.stage == FunnelStage.AWAITING_PAYMENT:
         await cancel_order(session, order, CancelReason.DELETED, cause)
     order.deleted_at, order.deleted_by = datetime.now(UTC), cause.actor

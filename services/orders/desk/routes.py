@@ -9,23 +9,21 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import select
-from starlette.requests import Request
 from starlette.responses import Response
 
-from chassis.concurrency import IfMatch, Seen, etag, set_etag
+from chassis.concurrency import IfMatch, Seen, set_etag
 from chassis.edge import Tx
 from chassis.idempotency import Once
 from chassis.intake import takes
 from chassis.problems import raises
 from chassis.texts import ONE_LINE, STORABLE
-from services.orders.access import GROUP_BYTES, Config, Db, MoneyStaff, Staff, cause_of, full_card, staff_order
+from services.orders.access import GROUP_BYTES, Config, MoneyStaff, Staff, cause_of, full_card, staff_order
 from services.orders.buying.manual import ManualOrder, add_order
 from services.orders.desk import actions
 from services.orders.desk.views import HistoryView, NoteView, OrderCard, history_view, note_view
 from services.orders.errors import BadContact, IdTaken, NotPossibleNow, OfferNotFound, RefundNotFound
 from services.orders.order.lines import MOST_LINES
 from services.orders.order.tables import HistoryEntry
-from services.orders.payments.close import close_open_pages
 from services.orders.process.happenings import PartAsked
 
 router = APIRouter(tags=["orders"])
@@ -62,42 +60,6 @@ async def change_order(
     await actions.change_order(tx, order, body, cause_of(caller), settings)
     set_etag(response, order.version)
     return await full_card(tx, order)
-
-
-class MarkPaid(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    reference: Annotated[str, Field(max_length=200), ONE_LINE] | None = None
-    """Of the bank transfer or receipt."""
-
-
-@router.post("/orders/{order_id}/mark-paid", response_model=OrderCard)
-@raises(NotPossibleNow)
-async def mark_paid(
-    request: Request,
-    order_id: UUID,
-    caller: MoneyStaff,
-    db: Db,
-    once: Once,
-    seen: Seen,
-    body: MarkPaid | None = None,
-) -> Response:
-    """Staff have the money (ORD-48, ORD-49, ORD-51): open card pages are closed first, then tickets are issued."""
-    headers: dict[str, str] = {}
-    async with db.for_organisation(caller.staff_organisation) as session:
-        if answer := await once.answered(session):
-            return answer
-        await staff_order(session, order_id, caller, seen)
-    await close_open_pages(db, request.app.state.providers, order_id, cause_of(caller))
-    async with db.for_organisation(caller.staff_organisation) as session:
-
-        async def command() -> OrderCard:
-            order = await staff_order(session, order_id, caller)
-            await actions.mark_paid(session, order, cause_of(caller), body.reference if body else None)
-            headers["ETag"] = etag(order.version)
-            return await full_card(session, order)
-
-        return await once.run(session, 200, command, headers)
 
 
 class PartOfLine(BaseModel):

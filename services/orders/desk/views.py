@@ -243,14 +243,17 @@ def row_view(order: Order, quantity: int) -> dict[str, Any]:
 def actions_of(order: Order) -> list[str]:
     actions = ["open", "note"]
     if order.stage == FunnelStage.AWAITING_PAYMENT:
-        actions += ["mark-paid", "cancel"]
+        actions += ["mark-paid", "enter-payment", "cancel"]
     elif order.stage == FunnelStage.PAID:
         actions += ["refund", "cancel"]
     elif order.stage == FunnelStage.INTERESTED:
         actions += ["cancel"]
     if order.refund_due:
         actions += ["confirm-refund", "write-off-refund"]
-    return [*actions, "delete"] if order.deleted_at is None else ["open"]
+    if order.deleted_at is not None:
+        return ["open"]
+    has_money = order.paid > order.refunded or order.disputed or order.payment_status == PaymentStatus.HOLD
+    return actions if order.stage == FunnelStage.PAID or has_money else [*actions, "delete"]
 
 
 def card_view(
