@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -23,6 +25,7 @@ from chassis import persons, postgres
 from chassis.people import normalise_email, normalise_phone
 from chassis.persons import Person, Service
 from contracts.topics import NAMES
+from deploy.commands.erasures import Erasures, WrongKey
 from deploy.commands.surroundings import Surroundings
 from services.crm.persons import PERSONS as CRM
 from services.gateway.persons import PERSONS as GATEWAY
@@ -51,6 +54,7 @@ BY_PHONE = text("""
        OR c.id IN (SELECT customer_id FROM alias WHERE kind = 'phone' AND value = :phone)
 """)
 
+ISO = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
 Who = Annotated[str, typer.Argument(help="E-mail address, phone number with the country's code, or id of an account")]
 
 
@@ -82,7 +86,11 @@ async def databases(urls: Mapping[str, str]) -> AsyncIterator[Databases]:
 
 async def identify(found: Databases, who: str) -> Person:
     """All that a person is known by. Raises `CannotErase` for a phone that several people have, and for nonsense."""
-    person = await _named(found, who)
+    return await widened(found, await _named(found, who))
+
+
+async def widened(found: Databases, person: Person) -> Person:
+    """The person with all that they are known by."""
     while True:
         known = person
         for service in ("gateway", "crm", "orders"):
@@ -145,6 +153,17 @@ async def erase(found: Databases, person: Person, secret: SecretStr) -> dict[str
     return done
 
 
+async def repeat(found: Databases, persons: Sequence[Person], secret: SecretStr) -> list[tuple[Person, str]]:
+    """Erases persons whom a restored backup has brought back; who could not be erased, and why."""
+    refused = []
+    for person in persons:
+        try:
+            await erase(found, await widened(found, person), secret)
+        except CannotErase as error:
+            refused.append((person, str(error)))
+    return refused
+
+
 async def waits(found: Databases, person: Person) -> list[str]:
     """Why the person cannot be erased now."""
     reasons = []
@@ -173,11 +192,52 @@ def erase_command(
     console.print(f"Accounts: {len(person.accounts)}, orders: {len(person.orders)}", markup=False)
     if not yes and not typer.confirm("Is all of this one person, to be forgotten for good?"):
         raise typer.Exit(1)
+    reasons = _run(lambda found: waits(found, person))
+    if not reasons:
+        # Before it is done: what is cut off is then repeated, too.
+        _noted(Erasures(_file(), secret), person)
     done = _run(lambda found: erase(found, person, secret))
     for service, counts in done.items():
         for table, count in counts.items():
             console.print(f"{service}: {count} of {table}", markup=False)
     console.print(f"Topics keep what was said of them for {NAMES.days} days at most, dead letters for 30.")
+
+
+@app.command("repeat-erasures")
+def repeat_command(
+    since: Annotated[datetime, typer.Option(help="When the restored backup was made (UTC)", formats=ISO)],
+) -> None:
+    """After a backup was restored: erase again whoever was erased since it was made."""
+    secret = _secret()
+    try:
+        listed = Erasures(_file(), secret).since(since.replace(tzinfo=since.tzinfo or UTC))
+    except (OSError, WrongKey) as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(1) from None
+    refused = _run(lambda found: repeat(found, listed, secret))
+    console.print(f"{len(listed) - len(refused)} of {len(listed)} erasures repeated.")
+    for person, why in refused:
+        name = ", ".join(sorted(person.emails)) or ", ".join(map(str, (*person.accounts, *person.orders)))
+        console.print(f"{name}: {why}", markup=False)
+    raise typer.Exit(bool(refused))
+
+
+def _file() -> Path:
+    surroundings = Surroundings.find()
+    if given := os.environ.get("ERASURES_FILE"):
+        return Path(given)
+    if surroundings.note:
+        return surroundings.home.path / "erasures"
+    typer.secho("Set ERASURES_FILE to a file that no backup of the databases brings back.", fg="red", err=True)
+    raise typer.Exit(1)
+
+
+def _noted(erasures: Erasures, person: Person) -> None:
+    try:
+        erasures.note(person)
+    except OSError as error:
+        typer.secho(f"Nothing was erased, because it cannot be noted: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
 
 
 def _secret() -> SecretStr:

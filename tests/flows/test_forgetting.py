@@ -144,6 +144,11 @@ async def test_a_person_is_given_what_is_known_and_is_forgotten(house: House, ca
         await eventually(lambda: house.platform.mail.to(person.email), timeout=30)
         await known(house, person)
         assert len((await persons.identify(found, person.email)).orders) == 1
+
+        # As after a restored backup, they are here though they were erased: the list of erasures is gone through again.
+        await settled(house)
+        assert await persons.repeat(found, [identity], SECRET) == []
+        assert await everywhere(house, signs(person)) == {}
     logged = "".join(capfd.readouterr())
     assert not [line for line in logged.splitlines() if any(one in line.lower() for one in signs(person))]
 
