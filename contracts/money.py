@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 LIMIT = 2**53 - 1
 """Larger integers are rounded by JSON readers that keep numbers as doubles, JavaScript among them."""
@@ -19,7 +19,28 @@ _DIGITS = {
 """Digits of the minor unit by ISO 4217, where they are not two. Frozen: with other digits an amount that was written
 means another sum."""
 
+_CODES = """
+AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF
+CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD
+HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL
+MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON
+RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX
+USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
+"""
+KNOWN = frozenset(_CODES.split())
+"""Codes of money that can be sold for, by ISO 4217. Events keep any code: a currency that ends stays in old orders."""
+
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217 code")]
+
+
+def _known(code: str) -> str:
+    if code not in KNOWN:
+        raise ValueError(f"{code} is not a currency of ISO 4217")
+    return code
+
+
+KnownCurrency = Annotated[Currency, AfterValidator(_known)]
+"""Of what is offered."""
 
 
 def minor_digits(currency: str) -> int:

@@ -68,6 +68,35 @@ def create_organisation(
     _run(work)
 
 
+@app.command("change-organisation")
+def change_organisation(
+    organisation: Annotated[str, typer.Argument(help="Id or slug")],
+    name: str | None = None,
+    staff_email: str | None = None,
+    currency: str | None = None,
+    locale: str | None = None,
+    time_zone: str | None = None,
+    phone_region: str | None = None,
+) -> None:
+    """Correct settings of an organisation; every service learns the new ones. What is left out stays."""
+    given = {
+        "name": name,
+        "staff_email": staff_email,
+        "currency": currency,
+        "locale": locale,
+        "time_zone": time_zone,
+        "phone_region": phone_region,
+    }
+
+    async def work(session: AsyncSession) -> None:
+        found = await gateway.find_organisation(session, organisation)
+        wanted = {column: value for column, value in given.items() if value is not None}
+        await gateway.change_organisation(session, found.id, found.version, **wanted)
+        console.print(f"Changed {', '.join(wanted) or 'nothing'} of {found.name}")
+
+    _run(work)
+
+
 @app.command("create")
 def create(
     email: Email,

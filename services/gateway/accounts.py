@@ -30,7 +30,7 @@ from contracts.accounts import (
     Role,
 )
 from contracts.accounts import Membership as MembershipPart
-from services.gateway import passwords
+from services.gateway import passwords, regional
 from services.gateway.errors import (
     AccountExists,
     InvitationUnknown,
@@ -58,7 +58,10 @@ async def create_organisation(
     staff_phone: str | None = None,
     organisation_id: UUID | None = None,
 ) -> Organisation:
-    """Sets up the back office of an organisation (TKT-5, SET-10). Raises `OrganisationExists` if the slug is taken."""
+    """Sets up the back office of an organisation (TKT-5, SET-10). Raises `OrganisationExists` if the slug is taken, and
+    `SettingRefused`."""
+    settings = {"currency": currency, "locale": locale, "time_zone": time_zone, "phone_region": phone_region}
+    regional.check({**settings, "staff_email": staff_email})
     if await session.scalar(select(Organisation.id).where(Organisation.slug == slug)) is not None:
         raise OrganisationExists(f"There is an organisation {slug!r} already.")
     organisation = Organisation(
@@ -82,7 +85,8 @@ async def create_organisation(
 async def change_organisation(
     session: AsyncSession, organisation_id: UUID, seen: int, **changes: str | None
 ) -> Organisation:
-    """Changes settings of an organisation by their column names. Raises `PreconditionFailed`."""
+    """Changes settings of an organisation by their column names. Raises `PreconditionFailed` and `SettingRefused`."""
+    regional.check(changes)
     organisation = await session.get(Organisation, organisation_id, with_for_update=True)
     if organisation is None:
         raise NoSuchOrganisation(f"There is no organisation {organisation_id}.")

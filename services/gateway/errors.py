@@ -85,6 +85,10 @@ class SessionNeeded(Forbidden):
     slug, title = "session-needed", "A person must do this, signed in"
 
 
+class SettingRefused(Problem):
+    status, slug, title = 422, "setting-refused", "An organisation cannot be set to this"
+
+
 class BadRequest(Problem):
     status, slug, title = 400, "bad-request", "The request is malformed"
 

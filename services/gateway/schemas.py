@@ -12,6 +12,7 @@ from chassis.people import ANYWHERE, phone_to_keep
 from chassis.texts import ONE_LINE, Named
 from contracts.accounts import Role
 from services.gateway.passwords import LONGEST, SHORTEST
+from services.gateway.regional import Currency, Region, TimeZone
 
 
 def _number(raw: str) -> str:
@@ -113,6 +114,10 @@ class OrganisationChange(Input):
     staff_email: Email | None = None
     staff_phone: Phone | None = None
     locale: Locale | None = None
+    time_zone: TimeZone | None = None
+    phone_region: Region | None = None
+    currency: Currency | None = None
+    """Of what is offered from then on."""
 
 
 class AccountOut(Output):

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from chassis.texts import NAMING, STORABLE
-from contracts.money import Currency, Money
+from contracts.money import KnownCurrency, Money
 
 FIRST_YEAR, LAST_YEAR = 2000, 2199
 
@@ -34,7 +34,7 @@ class Body(BaseModel):
 class Price(Body):
     minor: Minor
     """Minor units, so 125.00 UAH is 12500."""
-    currency: Currency
+    currency: KnownCurrency
 
     def money(self) -> Money:
         return Money(minor=self.minor, currency=self.currency)

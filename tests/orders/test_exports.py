@@ -18,7 +18,7 @@ from services.orders.desk import exports
 from services.orders.desk.exports import HEADINGS, ROWS_AT_ONCE, Sheet, chosen, export_csv, export_xlsx, harmless
 from services.orders.desk.listing import Filters
 from services.orders.errors import TooManyRows
-from tests.harness import beside
+from tests.harness import beside, eventually
 from tests.orders.desk import entered_by_staff, listed, placed
 from tests.orders.stage import Stage
 
@@ -84,9 +84,9 @@ async def test_an_order_that_goes_meanwhile_is_left_out_and_none_comes_twice(man
     async with many.db.as_worker() as session:
         await session.execute(change, {"id": ids[-1]})
     lines = (first + await whole(parts)).decode("utf-8-sig").splitlines()
-    assert lines[0].split(",") == list(HEADINGS)
+    assert next(csv.reader(lines)) == list(HEADINGS)
     assert len(lines) == MANY + 1
-    assert lines[-1].startswith("0X-"), "it stays in its place"
+    assert lines[-1].startswith('"0X-'), "it stays in its place"
 
 
 async def test_more_than_the_limit_is_refused_and_the_limit_told(many: Stage) -> None:
@@ -147,6 +147,43 @@ def test_a_cell_never_begins_with_a_tab_or_a_new_line(text: str) -> None:
     assert harmless(text) == f"'{text}"
 
 
+@pytest.mark.parametrize(
+    ("text", "disarmed"),
+    [
+        ("Ada;=1+1", "Ada;'=1+1"),
+        ("Ada,+1", "Ada,'+1"),
+        ("Ada\t@x", "Ada\t'@x"),
+        (";=1", ";'=1"),
+        ("a; \u200b=1|-2", "a; \u200b'=1|'-2"),
+        ('Ada;"=1+1"', 'Ada;"\'=1+1"'),
+        ("Ada; Lovelace", "Ada; Lovelace"),
+    ],
+)
+def test_a_part_behind_another_separator_is_no_formula(text: str, disarmed: str) -> None:
+    assert harmless(text) == disarmed
+
+
+async def test_days_of_a_file_are_the_organisations(stage: Stage) -> None:
+    order = await placed(stage, customer={"name": "Ада", "phone": "067 111 99 99"})
+    async with stage.db.as_worker() as session:
+        late = text("UPDATE orders SET created_at = '2026-11-27T22:07:21Z' WHERE id = :id")
+        await session.execute(late, {"id": order})
+
+    async def check() -> bool:
+        # As soon as the organisation's zone is known.
+        european = (await stage.staff("GET", "/orders/export.csv?all=true&delimiter=;")).text
+        plain = (await stage.staff("GET", "/orders/export.csv?all=true")).text
+        sheet = sheet_of((await stage.staff("GET", "/orders/export.xlsx?all=true")).body)
+        assert '"28.11.2026 00:07"' in european
+        assert '"2026-11-28 00:07"' in plain
+        assert "250.00" in plain
+        assert "<v>46354.00" in sheet, "the day as a number, which a spreadsheet shows as a date"
+        assert "+380671119999" in sheet
+        return True
+
+    await eventually(check)
+
+
 async def test_an_export_is_harmless(stage: Stage) -> None:
     evil = '=HYPERLINK("http://evil.example";"click")'
     await placed(stage, customer={"name": evil, "phone": "+380671234567"})
@@ -157,13 +194,13 @@ async def test_an_export_is_harmless(stage: Stage) -> None:
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.body.startswith(b"\xef\xbb\xbf")
     lines = answer.text.removeprefix("\ufeff").split("\r\n")
-    assert lines[0].startswith("Order;Client;E-mail;Phone;Product;Quantity;Price;")
-    names = [line.split(";")[1] for line in lines[1:4]]
-    assert names[1] == "'+1"
-    assert names[0].startswith("\"'=HYPERLINK")
-    assert names[2] == "Ольга Кобилянська"
-    assert ";380671234567;" in lines[1]
-    assert ";250.00;UAH;New;" in lines[3]
+    assert lines[0].startswith('"Order";"Client";"E-mail";"Phone";"Product";"Quantity";"Price";')
+    names = [row["Client"] for row in csv.DictReader(lines, delimiter=";")]
+    assert names == ['\'=HYPERLINK("http://evil.example";"click")', "'+1", "Ольга Кобилянська"]
+    assert ';"\'+380671234567";' in lines[1]
+    assert ';"250,00";"UAH";"New";' in lines[3]
+    for line in lines[1:4]:
+        assert re.fullmatch(r"\d\d\.\d\d\.20\d\d \d\d:\d\d", next(csv.reader([line], delimiter=";"))[13]), line
     filtered = await stage.staff("GET", "/orders/export.csv?customer=olha&all=true")
     assert filtered.text.count("\r\n") == 2
     workbook = await stage.staff("GET", "/orders/export.xlsx?stage=awaiting_payment&sort=created_at")

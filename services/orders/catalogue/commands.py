@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from chassis import outbox
 from chassis.patches import changes
 from chassis.texts import NAMING, Named
-from contracts.money import Money
+from contracts.money import KNOWN, Money
 from contracts.orders import OfferChanged, OfferKind, OfferPublished
 from services.orders.catalogue.tables import Offer
 from services.orders.errors import OfferNotFound, SkuTaken
@@ -26,6 +26,8 @@ DEAREST = 10**12
 def _sensible(price: Money) -> Money:
     if not 0 <= price.minor <= DEAREST:
         raise ValueError(f"a price is between 0 and {DEAREST} minor units")
+    if price.currency not in KNOWN:
+        raise ValueError(f"{price.currency} is not a currency of ISO 4217")
     return price
 
 

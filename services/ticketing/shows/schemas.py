@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints, model_validator
 from uuid_utils.compat import uuid7
 
 from chassis.texts import STORABLE
-from contracts.money import Currency
+from contracts.money import KnownCurrency
 from contracts.ticketing import Fare, ShowStatus
 from services.ticketing.schemas import Body, Moment, Name, Price, PrintedTwice, Seat
 from services.ticketing.shows.layout import AreaSpec, Layout, ZoneSpec
@@ -96,7 +96,7 @@ class ShowIn(Body):
     hall_id: UUID
     name: Name
     starts_at: Moment
-    currency: Currency
+    currency: KnownCurrency
     invoice_allowed: bool = False
     """Whether "Order an invoice" is offered, unless a price zone says otherwise (ORD-39)."""
     hold_seconds: Period | None = None
