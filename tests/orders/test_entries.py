@@ -95,3 +95,10 @@ async def test_only_money_of_the_order_is_entered(stage: Stage) -> None:
     assert (await enter(stage, order, amount={"minor": 100, "currency": "EUR"})).status == 409
     assert (await enter(stage, order, amount=uah(0))).status == 409
     assert (await enter(stage, order, amount=uah(-5))).status == 409
+
+
+async def test_an_order_of_nothing_has_words_of_its_own(stage: Stage) -> None:
+    hold = stage.ticketing.hold(stage.organisation, price=0)
+    assert (await stage.checkout(hold)).status == 201
+    card = await stage.order_becomes(hold.hold_id, stage="paid")
+    assert (card["label"], card["payment_method_label"], card["payments"]) == ("Free", "Nothing to pay", [])

@@ -13,7 +13,7 @@ from contracts.money import Money
 from contracts.orders import FunnelStage, OrderLine, PaymentMethod, PaymentStatus
 from services.orders.known import Undelivered
 from services.orders.order import links
-from services.orders.order.status import METHOD_LABELS, OrderStatus, label_of, status_of
+from services.orders.order.status import FREE, METHOD_LABELS, OrderStatus, label_of, status_of
 from services.orders.order.tables import HistoryEntry, Note, Order
 from services.orders.order.tables import OrderLine as LineRow
 from services.orders.order.told import line_told
@@ -218,7 +218,7 @@ def row_view(order: Order, quantity: int) -> dict[str, Any]:
         "colour": colour,
         "payment_status": order.payment_status,
         "payment_method": order.payment_method,
-        "payment_method_label": METHOD_LABELS.get(order.payment_method or ""),
+        "payment_method_label": FREE if order.is_free else METHOD_LABELS.get(order.payment_method or ""),
         "currency": order.currency,
         "total": order.money(order.total),
         "paid": order.money(order.paid),

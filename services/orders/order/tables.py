@@ -141,6 +141,11 @@ class Order(Base):
         return Money(minor=minor, currency=self.currency)
 
     @property
+    def is_free(self) -> bool:
+        """It was bought for nothing: there is no payment, by card or otherwise."""
+        return self.sold and not self.total
+
+    @property
     def is_paid(self) -> bool:
         return self.stage == FunnelStage.PAID
 
