@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy import select
@@ -13,7 +14,7 @@ from chassis.patches import changes
 from chassis.people import normalise_email
 from chassis.problems import Conflict, raises
 from contracts.accounts import Role
-from services.gateway import accounts, metrics, passwords, sessions
+from services.gateway import accounts, passwords, sessions
 from services.gateway.asking import (
     SignedInCaller,
     address_of,
@@ -24,6 +25,7 @@ from services.gateway.asking import (
     identity_of,
     network_of,
     settings_of,
+    tell_sign_in,
     who_signed_in,
 )
 from services.gateway.attempts import DEVICE_DAYS
@@ -64,13 +66,18 @@ async def sign_in(given: SignIn, request: Request, response: Response) -> Signed
             account = await accounts.find_account(session, key)
     device = attempts.known_device(device_of(request), account.id if account else None)
     limits = attempts.of_sign_in(key or given.email, network_of(request), device)
-    await attempts.start(limits)
+    told = partial(tell_sign_in, request, account.id if account else None, by="password")
+    try:
+        await attempts.start(limits)
+    except TooManyAttempts:
+        told(outcome="too many")
+        raise
     stored = account.password_hash if account else None
     if not await passwords.verify_password(stored, given.password) or account is None or stored is None:
-        metrics.SIGN_INS.labels("refused").inc()
+        told(outcome="refused")
         raise WrongPassword("The e-mail address or the password is wrong.")
     if account.password_expires_at is not None and account.password_expires_at < datetime.now(UTC):
-        metrics.SIGN_INS.labels("expired").inc()
+        told(outcome="expired")
         raise PasswordExpired("Ask for a new one-time password where you got this one.")
     await attempts.succeeded(limits)
     renewed = await passwords.hash_password(given.password) if passwords.is_outdated(stored) else None
@@ -79,8 +86,9 @@ async def sign_in(given: SignIn, request: Request, response: Response) -> Signed
         if account.password_hash != stored:
             raise WrongPassword("The password has just been changed.")
         account.password_hash = renewed or stored
-        metrics.SIGN_INS.labels("ok").inc()
-        return await signed_in(session, account, request, response)
+        answer = await signed_in(session, account, request, response)
+    told(outcome="ok")
+    return answer
 
 
 @router.post("/sign-out", status_code=204)

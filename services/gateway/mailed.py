@@ -18,7 +18,7 @@ from chassis.letters import PAGE, letter_of
 from chassis.problems import Problem, TooManyRequests, Unauthorised, raises
 from services.gateway import letters, linkpage, passwords
 from services.gateway.api import signed_in
-from services.gateway.asking import attempts_of, db_of, identities_of, network_of, settings_of
+from services.gateway.asking import attempts_of, db_of, identities_of, network_of, settings_of, tell_sign_in
 from services.gateway.attempts import Limit
 from services.gateway.errors import LetterOver, PersonNeeded, TooManyAttempts, UnusableEmail, WeakPassword
 from services.gateway.schemas import LetterAnswer, LetterAsked, LetterUse, SignedIn
@@ -70,6 +70,7 @@ async def use_a_letter(given: LetterUse, request: Request, response: Response) -
         )
         answer = await signed_in(session, account, request, response)
     identities_of(request).forget(account_id=account.id)
+    tell_sign_in(request, account.id, by="letter", outcome="ok")
     return answer
 
 

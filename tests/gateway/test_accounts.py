@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -65,6 +66,36 @@ async def test_sign_in_does_not_say_what_was_wrong(gateway: Gateway, monkeypatch
     assert answers[0] == answers[1]
     assert len(checked) == 2, "a hash was computed for both: neither is answered sooner"
     assert all(stored.startswith("$argon2id$") for stored in checked)
+
+
+async def test_each_sign_in_is_told(
+    serve_gateway: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve_gateway(sign_in_failures=2) as gateway:
+        known = (await gateway.account("told@example.com")).id
+        logger = logging.getLogger("services.gateway.asking")
+        monkeypatch.setattr(logger, "handlers", [caplog.handler])  # a service that starts has taken the root's away
+        with caplog.at_level(logging.INFO, logger=logger.name):
+            for password in ("wrong one", PASSWORD):
+                await gateway.browser().sign_in("told@example.com", password)
+            for _ in range(3):
+                await gateway.browser().sign_in("nobody@example.com", "wrong one")
+            browser = gateway.browser()
+            await browser.ask("POST", "/auth/letters", json={"email": "told@example.com"})
+            token = await gateway.letter_to("told@example.com")
+            assert (await browser.ask("POST", "/auth/letters/use", json={"token": token}))[0] == 200
+    lines = [one.msg for one in caplog.records if isinstance(one.msg, dict) and one.msg["event"] == "sign-in"]
+    assert [(one["outcome"], one["by"], one["account_id"]) for one in lines] == [
+        ("refused", "password", str(known)),
+        ("ok", "password", str(known)),
+        ("refused", "password", None),
+        ("refused", "password", None),
+        ("too many", "password", None),
+        ("ok", "letter", str(known)),
+    ]
+    assert {one["network"] for one in lines} == {"127.0.0.1"}
+    for secret in ("wrong one", PASSWORD, "nobody@", "told@"):
+        assert secret not in str(lines)
 
 
 async def test_sign_out_ends_the_session_at_once(gateway: Gateway) -> None:
