@@ -99,7 +99,8 @@ class EventData(Part):
         raise NotImplementedError
 
     def to_json(self) -> bytes:
-        return self.model_dump_json().encode()
+        """Without fields that are None, which readers take missing ones for: an order may have 2,000 lines."""
+        return self.model_dump_json(exclude_none=True).encode()
 
     @classmethod
     def from_json(cls, value: bytes) -> Self:

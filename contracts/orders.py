@@ -86,7 +86,7 @@ class OrderLine(Part):
     given_by: GivenBy | None = None
     """None in records written before lines said it."""
     show_id: UUID | None = None
-    """Of seats and places; with `hold_id`, which ticketing has them by."""
+    """Of seats and places; with `hold_id`, which ticketing has them by: without one, by the order's id."""
     hold_id: UUID | None = None
     zone_name: str | None = None
     fare: str | None = None

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from contracts import orders
+from contracts.envelope import EVENT_BYTES
 from tests.harness import eventually
 from tests.orders.stage import Stage
 
@@ -79,3 +80,22 @@ async def test_more_than_there_is_cannot_go_back(stage: Stage, part: dict[str, i
     answer = await stage.staff("POST", f"/orders/{card['id']}/refunds", json=body)
     assert answer.status == status, answer
     assert (await stage.card(card["id"]))["refunded"]["minor"] == 0
+
+
+async def test_an_order_of_two_thousand_seats(stage: Stage) -> None:
+    """It is bought, given and taken back, and every event of it fits into Kafka."""
+    card = await stage.buy(seats=2_000)
+    assert len(card["lines"]) == 2_000
+    refund = {"line_ids": [line["line_id"] for line in card["lines"][:1_999]], "reason": "the tour was called off"}
+    answer = await stage.staff("POST", f"/orders/{card['id']}/refunds", json=refund)
+    assert answer.status == 201, answer
+    await stage.order_becomes(card["id"], refunded={"minor": 1_999 * 12_500, "currency": "UAH"})
+    sizes = [len(event.data.to_json()) for event in stage.ticketing.events[UUID(card["id"])]]
+    assert 500_000 < max(sizes) < EVENT_BYTES
+
+
+async def test_names_that_no_event_could_carry_are_refused(stage: Stage) -> None:
+    hold = stage.ticketing.hold(stage.organisation, seats=2_000)
+    people = [{"seat": seat.seat, "name": f"{'Ї' * 90} {n}"} for n, seat in enumerate(hold.seats)]
+    answer = await stage.checkout(hold, participants=people)
+    assert (answer.status, "two parts" in answer.json["detail"]) == (422, True), answer

@@ -159,8 +159,8 @@ class Ticketing:
         """Each hold of the order by itself."""
         data = event.data
         lines = [line for line in data.lines if line.given_by is orders.GivenBy.TICKETING]
-        for hold in dict.fromkeys(line.hold_id for line in lines):
-            await self._convert(event, hold, [line for line in lines if line.hold_id == hold])
+        for hold in dict.fromkeys(line.hold_id or data.order_id for line in lines):
+            await self._convert(event, hold, [x for x in lines if (x.hold_id or data.order_id) == hold])
 
     async def _convert(self, event: Event[Any], hold: UUID, lines: list[orders.OrderLine]) -> None:
         data = event.data
@@ -182,10 +182,10 @@ class Ticketing:
             show_name=data.title,
             starts_at=datetime.now(UTC) + timedelta(days=7),
             hall_name="Велика зала",
-            tickets=tuple(_ticket(line) for line in lines for _ in range(line.quantity)),
+            tickets=tuple(_ticket(line, data.customer) for line in lines for _ in range(line.quantity)),
             documents=(
                 ticketing.TicketDocument(
-                    recipient=_ticket(lines[0]).holder,
+                    recipient=_ticket(lines[0], data.customer).holder,
                     ticket_ids=(),
                     url=f"http://tickets.test/documents/{hold}",
                 ),
@@ -250,8 +250,9 @@ def _place(line_id: UUID) -> ticketing.Ticket:
     )
 
 
-def _ticket(line: orders.OrderLine) -> ticketing.Ticket:
-    assert line.participant is not None
+def _ticket(line: orders.OrderLine, customer: orders.Customer | None) -> ticketing.Ticket:
+    who = line.participant or customer
+    assert who is not None
     return ticketing.Ticket(
         ticket_id=uuid4(),
         number=f"T-{line.line_id.hex[:8]}",
@@ -260,7 +261,7 @@ def _ticket(line: orders.OrderLine) -> ticketing.Ticket:
         label=line.title,
         zone_name="Партер",
         price=line.unit_price,
-        holder=ticketing.Holder(name=line.participant.name, email=line.participant.email, phone=line.participant.phone),
+        holder=ticketing.Holder(name=who.name, email=who.email, phone=who.phone),
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.edge import Caller
 from chassis.problems import Invalid
 from chassis.texts import ONE_LINE
+from contracts.envelope import EVENT_BYTES
 from contracts.orders import FunnelStage, PaymentMethod
 from services.orders.buying.basket import Basket, Bought, Item
 from services.orders.buying.contacts import Contact, Person, contact, reachable, region_of
@@ -24,6 +25,7 @@ from services.orders.order import Cause, changed, create_order, happen
 from services.orders.order.lines import MOST_LINES, replace_lines
 from services.orders.order.merge import free_hold, take_over
 from services.orders.order.tables import Order
+from services.orders.order.told import changed_event
 from services.orders.process import happenings as h
 from services.orders.settings import Settings
 
@@ -32,6 +34,9 @@ Place = tuple[UUID, str]
 LONGEST_QUOTE = 1_500_000
 """Of 2,000 seats."""
 TAKEN = "Another order has this id. Make a new one, or open the order by its link."
+MANY_LINES = 1000
+ROOM_OF_A_LINE = 80
+"""Bytes that a line may grow by, when some of it is given and taken back."""
 REPEATED_WITHIN = timedelta(hours=1)
 Locale = Literal["en", "uk", "pl", "ru"]
 
@@ -115,7 +120,17 @@ async def check_out(
     _name_participants(order, holders, customer)
     cause = Cause(caller.email or customer.email or "buyer", "buyer")
     await happen(session, order, h.CheckedOut(lines=lines, pay_by=_pay_by(body, settings, basket)), cause)
+    _fits(order)
     return order
+
+
+def _fits(order: Order) -> None:
+    """Raises `Invalid` for an order that no event could tell of: thousands of seats, each with a long name."""
+    if len(order.lines) < MANY_LINES:
+        return
+    size = len(changed_event(order).to_json()) + len(order.lines) * ROOM_OF_A_LINE
+    if size > EVENT_BYTES:
+        raise Invalid("The order is too large with the names of so many people. Order it in two parts.")
 
 
 async def _order_of(session: AsyncSession, order_id: UUID, basket: Basket) -> Order:
