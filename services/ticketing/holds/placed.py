@@ -26,9 +26,9 @@ def event(request: Request, now: datetime, expires_at: datetime) -> tuple[str, s
         "places": [each.json for each in request.places],
         "total": {"minor": total(request.seats, request.places), "currency": layout.currency},
         "expires_at": expires_at,
-        "account_id": str(request.account_id) if request.account_id else None,
+        **({"account_id": str(request.account_id)} if request.account_id else {}),
         "channel": request.channel,
-        "name": request.name,
+        **({"name": request.name} if request.name else {}),
     }
     headers = attributes(
         HoldPlaced.event_type,

@@ -105,7 +105,7 @@ class Offer:
             "zone_name": zone_name,
             "price": {"minor": price.minor, "currency": price.currency},
             "fare": fare,
-            "fare_name": fare_name,
+            **({"fare_name": fare_name} if fare_name else {}),
         }
         return cls(seat, label, zone_name, price, fare, fare_name, orjson.Fragment(orjson.dumps(held)))
 
@@ -135,7 +135,7 @@ class Places:
             held.fare_name,
             held.quantity,
             held.price,
-            orjson.Fragment(held.model_dump_json().encode()),
+            orjson.Fragment(held.model_dump_json(exclude_none=True).encode()),
         )
 
     @property
