@@ -18,7 +18,7 @@ UNDER_WAY = {
         "orders that await payment": "SELECT count(*) FROM orders WHERE stage = 'awaiting_payment'",
         "paid orders without tickets": "SELECT count(*) FROM orders WHERE stage = 'paid' AND delivery <> 'issued'",
         "lines whose tickets are to be void": "SELECT count(*) FROM order_lines WHERE state = 'leaving'",
-        "refunds not done": "SELECT count(*) FROM refunds WHERE NOT done",
+        "refunds not done": "SELECT count(*) FROM refunds WHERE stage = 'pending'",
         "calls wanted of the bank": "SELECT count(*) FROM payments WHERE wanted IS NOT NULL",
         "money that is only held": "SELECT count(*) FROM payments WHERE stage = 'held'",
     },
@@ -48,7 +48,8 @@ SALES = """
 """
 PAYMENTS = """
     SELECT id, order_id, provider, reference, stage, amount,
-           (SELECT coalesce(sum(amount), 0)::bigint FROM refunds WHERE payment_id = payments.id AND done) AS refunded
+           (SELECT coalesce(sum(amount), 0)::bigint FROM refunds WHERE payment_id = payments.id
+            AND refunds.stage IN ('done', 'sent')) AS refunded
     FROM payments
 """
 
@@ -82,7 +83,7 @@ TAMPERINGS = {
     ),
     "a refund that the bank has not made": (
         "orders",
-        "UPDATE refunds SET amount = amount + 1 WHERE id = (SELECT id FROM refunds WHERE done LIMIT 1)",
+        "UPDATE refunds SET amount = amount + 1 WHERE id = (SELECT id FROM refunds WHERE stage = 'done' LIMIT 1)",
     ),
     "an event that never leaves": (
         "crm",

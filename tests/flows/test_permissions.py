@@ -29,6 +29,10 @@ PRICE = {"minor": 1, "currency": "UAH"}
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/orders/{order_id}"): {"customer": {"name": "Stolen"}},
     ("POST", "/orders/{order_id}/refunds"): {"reason": "stolen"},
+    ("POST", "/orders/{order_id}/refunds/{refund_id}/write-off"): {"reason": "stolen"},
+    ("POST", "/orders/{order_id}/payments/by-hand"): {"amount": PRICE, "reference": "stolen"},
+    ("POST", "/orders/{order_id}/payments/{payment_id}/reverse"): {"reason": "stolen"},
+    ("POST", "/holds/{hold_id}/release"): {"seats": ["1-5"]},
     ("POST", "/orders/{order_id}/notes"): {"text": "stolen"},
     ("PATCH", "/offers/{offer_id}"): {"name": "Stolen"},
     ("PATCH", "/shows/{show_id}"): {"name": "Stolen"},

@@ -28,7 +28,7 @@ async def test_the_table_shows_paid_orders_and_all_columns(stage: Stage) -> None
     assert (row["title"], row["quantity"]) == ("Лісова пісня", 2)
     assert row["total"] == {"minor": 25_000, "currency": "UAH"}
     assert (row["label"], row["colour"], row["payment_method_label"]) == ("Paid", "green", "Payment by card")
-    assert {"open", "note", "cancel", "refund", "delete"} == set(row["actions"])
+    assert {"open", "note", "cancel", "refund"} == set(row["actions"])
     both = await listed(stage, "?all=true")
     assert {r["id"]: (r["label"], r["colour"]) for r in both} == {
         paid["id"]: ("Paid", "green"),
