@@ -220,7 +220,7 @@ class Order:
                 hold_id=hold_id,
                 zone_name=each["zone_name"],
                 fare=each["fare"],
-                fare_name=each["fare_name"],
+                fare_name=each.get("fare_name"),
             )
             for each in self.hold.get("places", ())
         ]
